@@ -1,0 +1,8 @@
+"""The kinds of mail server. Every module in this folder holds one: its settings, its Mailbox, and ``CONNECTOR``.
+
+Importing a connector module is cheap by rule: it names its SDK only inside the functions that use it.
+"""
+
+from shared.connectors._registry import connector_for, connectors
+
+__all__ = ["connector_for", "connectors"]

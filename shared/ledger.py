@@ -1,0 +1,137 @@
+"""The life of one message in the ledger, as a value and its transitions. Storage only keeps what this file decides.
+
+::
+
+                      claim                deliver               dispose              purge
+    (unknown) ──────────────▶ CLAIMED ──────────────▶ DELIVERED ────────▶ DISPOSED ──────────▶ DONE
+                     ▲  │  │                                  └───────(nothing to do)──────────▲
+        retry is due │  │  ├──── reject ───▶ REJECTED ─── dispose, purge as above ────────────▶│
+                     │  │  └──── gone ────────────────────────────────────────────────────────▶│
+                     │  ▼
+                    FAILED ── attempts used up ──▶ PARKED
+
+CLAIMED counts an attempt before the message is touched, so that a message which kills the worker is noticed by its
+count. `give_back` takes the attempt away again when the fault was not the message's. Everything but DONE and PARKED
+is *open*: the next run looks at it before it lists the mailbox.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from shared.model import KEPT, Action, Delivered, Disposition, MessageKey, MessageRef
+
+
+class Stage(StrEnum):
+    """How far a message has come."""
+
+    CLAIMED = "claimed"
+    FAILED = "failed"
+    DELIVERED = "delivered"
+    REJECTED = "rejected"
+    DISPOSED = "disposed"
+    DONE = "done"
+    PARKED = "parked"
+
+
+CLOSED = frozenset({Stage.DONE, Stage.PARKED})
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """One message's row. Frozen: each transition gives a new value."""
+
+    key: MessageKey
+    handle: str
+    stage: Stage
+    attempts: int = 0
+    #: Which run wrote it last.
+    run_id: str = ""
+    ticket_id: str = ""
+    action: Action | None = None
+    #: What is to happen, or has happened, to the original.
+    disposition: Disposition = KEPT
+    message_id: str = ""
+    sha256: str = ""
+    #: Why it was rejected, failed or parked: a sentence for people.
+    reason: str = ""
+    #: A failed message is left alone until then.
+    retry_at: datetime | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether a run still has something to do for it."""
+        return self.stage not in CLOSED
+
+    @property
+    def undelivered(self) -> bool:
+        """Whether it was taken up, but nothing was decided for it yet."""
+        return self.stage in {Stage.CLAIMED, Stage.FAILED}
+
+    @property
+    def ref(self) -> MessageRef:
+        """The message as a mailbox takes it."""
+        return MessageRef(self.key, self.handle)
+
+    def give_back(self) -> "LedgerEntry":
+        """Undo the claim: the fault was not the message's, so the attempt does not count."""
+        return replace(self, stage=Stage.FAILED, attempts=max(0, self.attempts - 1))
+
+    def fail(self, reason: str, retry_at: datetime) -> "LedgerEntry":
+        """The message could not be handled; leave it untouched and try again from ``retry_at``."""
+        return replace(self, stage=Stage.FAILED, reason=reason, retry_at=retry_at)
+
+    def park(self, reason: str) -> "LedgerEntry":
+        """Given up on."""
+        return replace(self, stage=Stage.PARKED, reason=reason, retry_at=None)
+
+    def deliver(
+        self, delivered: Delivered, disposition: Disposition, *, message_id: str = "", sha256: str = ""
+    ) -> "LedgerEntry":
+        """The ticket exists. From here on the message can only be disposed of."""
+        return replace(
+            self,
+            stage=Stage.DELIVERED if disposition.marks else Stage.DONE,
+            ticket_id=delivered.ticket_id,
+            action=delivered.action,
+            disposition=disposition,
+            message_id=message_id,
+            sha256=sha256,
+            reason="",
+            retry_at=None,
+        )
+
+    def reject(self, reason: str, disposition: Disposition, *, message_id: str = "", sha256: str = "") -> "LedgerEntry":
+        """A rule or a guard said no: no ticket, and not judged again."""
+        return replace(
+            self,
+            stage=Stage.REJECTED if disposition.marks else Stage.DONE,
+            disposition=disposition,
+            message_id=message_id,
+            sha256=sha256,
+            reason=reason,
+            retry_at=None,
+        )
+
+    def dispose(self, handle: str) -> "LedgerEntry":
+        """The original was marked. ``handle`` is how to find it now."""
+        return replace(self, handle=handle, stage=Stage.DISPOSED if self.disposition.purges else Stage.DONE)
+
+    def finish(self) -> "LedgerEntry":
+        """Nothing is left to do: purged, or gone from the mailbox."""
+        return replace(self, stage=Stage.DONE)
+
+
+def claim(ref: MessageRef, before: LedgerEntry | None, run_id: str) -> LedgerEntry:
+    """Take a message up: the attempt is counted before the message is touched."""
+    if before is None:
+        return LedgerEntry(key=ref.key, handle=ref.handle, stage=Stage.CLAIMED, attempts=1, run_id=run_id)
+    return replace(
+        before,
+        key=ref.key,
+        handle=ref.handle,
+        stage=Stage.CLAIMED,
+        attempts=before.attempts + 1,
+        run_id=run_id,
+        retry_at=None,
+    )

@@ -1,0 +1,452 @@
+"""The nouns of the product: frozen data without behaviour worth mocking. Nothing here does I/O or reads a clock."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+#: Tells the present instant, always aware and in UTC. Passed in, so that tests own the time.
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class MessageKey:
+    """The identity of one message in one mailbox, for ever: everything idempotent hangs on it.
+
+    ``item`` is the server's own identity written so that it sorts as the server's does, where that sorts at all:
+    IMAP4 ``UIDVALIDITY.UID`` with both zero-padded to ten digits (RFC 9051 section 2.3.1.1), POP3 UIDL (RFC 1939),
+    Graph immutable id, EWS id. Message-ID plays no part in it: that is for threading.
+    """
+
+    job_id: str
+    #: Which mailbox and folder, as ``ServerSettings.identity()`` gives it.
+    mailbox: str
+    item: str
+    #: Counts up only where ``reprocess`` asks for a new ticket from a message that was done before.
+    generation: int = 0
+
+    @property
+    def digest(self) -> str:
+        """64 hex digits that stand for the whole key, safe as a storage key or an idempotency key."""
+        text = "\x1f".join((self.job_id, self.mailbox, self.item, str(self.generation)))
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRef:
+    """One message as a mailbox listed it: enough to fetch it or to dispose of it, without its content."""
+
+    key: MessageKey
+    #: What the connector needs to act on the message; a move may change it (the key stays).
+    handle: str
+    #: Octets as the server announces them, or None where it does not say before the fetch.
+    size: int | None = None
+    #: When the server received it, in UTC.
+    received: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RawMessage:
+    """A fetched message: its bytes exactly as the server gave them."""
+
+    ref: MessageRef
+    data: bytes
+    #: Octets of the whole message; more than ``len(data)`` when only the header was fetched.
+    size: int
+    #: True when the message is over the size limit, so that ``data`` holds its header alone.
+    header_only: bool = False
+
+
+class Pick(StrEnum):
+    """Which messages of the folder are candidates."""
+
+    #: Unread and not deleted.
+    UNREAD = "unread"
+    #: Everything that arrived since the job was created, read or not, and is not deleted.
+    NEW = "new"
+
+
+@dataclass(frozen=True, slots=True)
+class Picking:
+    """What to list. ``cursor`` is what the mailbox returned with the last listing that was taken up completely."""
+
+    pick: Pick
+    #: For ``Pick.NEW``: nothing that was received before this instant is a candidate.
+    since: datetime
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A snapshot of candidates, oldest first."""
+
+    refs: tuple[MessageRef, ...]
+    #: How many messages the folder holds, candidates or not ("Messages In Box" of the run record).
+    in_box: int
+    #: Hand it back with the next `Picking` once every one of ``refs`` is in the ledger; None: list afresh each time.
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Disposition:
+    """What happens to an original. ``purge`` without ``deleted`` has no effect."""
+
+    read: bool = False
+    deleted: bool = False
+    purge: bool = False
+
+    @property
+    def marks(self) -> bool:
+        """Whether there is anything to do in the mailbox before the end of the run."""
+        return self.read or self.deleted
+
+    @property
+    def purges(self) -> bool:
+        """Whether the message is to be removed for good at the end of the run."""
+        return self.deleted and self.purge
+
+    def __str__(self) -> str:
+        done = [name for name in ("read", "deleted", "purge") if getattr(self, name)]
+        return "+".join(done) or "kept"
+
+    @classmethod
+    def parse(cls, text: str) -> "Disposition":
+        """The reverse of ``str()``."""
+        done = text.split("+")
+        return cls(read="read" in done, deleted="deleted" in done, purge="purge" in done)
+
+
+KEPT = Disposition()
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A mailbox address as the header gave it. ``email`` is lower-cased for comparison where the header was sane."""
+
+    email: str
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} <{self.email}>" if self.name else self.email
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """One part that is not the message's own text. ``name`` is safe as a file name and unique within its message."""
+
+    name: str
+    #: Lower-case ``type/subtype`` as declared, or ``application/octet-stream``.
+    content_type: str
+    data: bytes
+    #: Without angle brackets; what the HTML refers to as ``cid:``.
+    content_id: str | None = None
+    #: Shown inside the text rather than beside it.
+    inline: bool = False
+
+    @property
+    def sha256(self) -> str:
+        """64 hex digits over the content."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A parsed e-mail. Every field is there whatever the bytes were; ``defects`` says what made no sense."""
+
+    subject: str
+    sender: Address | None
+    reply_to: tuple[Address, ...]
+    to: tuple[Address, ...]
+    cc: tuple[Address, ...]
+    #: From the Date header, in UTC; None where it is missing or absurd.
+    date: datetime | None
+    #: As sent, with its angle brackets; None where missing.
+    message_id: str | None
+    in_reply_to: tuple[str, ...]
+    #: Oldest first, as the References header has them.
+    references: tuple[str, ...]
+    #: Readable text, never None; made from the HTML where the mail has no text of its own.
+    text: str
+    #: Sanitised HTML, or None.
+    html: str | None
+    attachments: tuple[Attachment, ...]
+    #: All header fields in their order, names as written, values decoded.
+    headers: tuple[tuple[str, str], ...]
+    defects: tuple[str, ...]
+    #: Octets of the original.
+    size: int
+    #: 64 hex digits over the bytes that were parsed.
+    sha256: str
+    #: Only the header could be read because the message is over the size limit.
+    header_only: bool = False
+
+    def header(self, name: str) -> str | None:
+        """The first field of that name, whatever its case, or None."""
+        wanted = name.lower()
+        return next((value for key, value in self.headers if key.lower() == wanted), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Make a new ticket. ``links`` are tickets that the message refers to but must not modify."""
+
+    evidence: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Modify:
+    """Add the message to an existing ticket."""
+
+    ticket_id: str
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Make no ticket of it. ``reason`` is the sentence that a person reads when asking why."""
+
+    reason: str
+    evidence: tuple[str, ...] = ()
+
+
+Decision = Create | Modify | Reject
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What a target is asked to make of one message: idempotent under ``key``."""
+
+    key: MessageKey
+    message: Message
+    decision: Create | Modify
+    #: When the server received the original, or None.
+    received: datetime | None = None
+
+
+class Action(StrEnum):
+    """What a target did."""
+
+    CREATED = "created"
+    MODIFIED = "modified"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The target's answer: the ticket exists now, and would not be made again by asking again."""
+
+    ticket_id: str
+    action: Action
+
+
+class TicketStatus(StrEnum):
+    """Whether replies still belong to it."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class TicketSummary:
+    """What routing needs to know of a ticket that a message refers to."""
+
+    ticket_id: str
+    status: TicketStatus
+    #: Lower-case addresses of the requester and everybody who was on its messages so far.
+    participants: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAttachment:
+    """An attachment of a ticket entry as the ``table`` target keeps it. ``blob`` is its path in the container."""
+
+    name: str
+    content_type: str
+    size: int
+    sha256: str
+    blob: str
+    content_id: str | None = None
+    inline: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TicketEntry:
+    """One message within a ticket."""
+
+    entry_id: str
+    action: Action
+    sender: Address | None
+    to: tuple[Address, ...]
+    cc: tuple[Address, ...]
+    subject: str
+    date: datetime
+    text: str
+    html: str | None
+    message_id: str | None
+    attachments: tuple[StoredAttachment, ...] = ()
+    #: What parsing could not make sense of, for the person who reads the entry.
+    defects: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A ticket of the ``table`` target."""
+
+    ticket_id: str
+    job_id: str
+    subject: str
+    status: TicketStatus
+    requester: Address | None
+    created: datetime
+    updated: datetime
+    participants: frozenset[str] = frozenset()
+    links: tuple[str, ...] = ()
+    #: Oldest first; empty in listings.
+    entries: tuple[TicketEntry, ...] = ()
+
+
+class Trigger(StrEnum):
+    """What started a run."""
+
+    TIMER = "timer"
+    SWEEP = "sweep"
+    MANUAL = "manual"
+    CONTINUATION = "continuation"
+
+
+class RunOutcome(StrEnum):
+    """How a run stands or ended."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    #: Everything that was there has been handled.
+    COMPLETED = "completed"
+    #: The time was up with mail left; a continuation is queued.
+    CONTINUED = "continued"
+    #: A `JobError` ended it: the mailbox, the storage or the target is not as it should be.
+    FAILED = "failed"
+    #: The worker was killed or lost its lease; the next run noticed and took over.
+    DIED = "died"
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """The record of one run: the columns of the incoming-mail log that administrators know, and why."""
+
+    run_id: str
+    job_id: str
+    job_name: str
+    trigger: Trigger
+    outcome: RunOutcome
+    started: datetime
+    #: None while it runs or waits.
+    ended: datetime | None = None
+    created: int = 0
+    updated: int = 0
+    #: Candidates that this run took up, whatever became of them.
+    received: int = 0
+    #: Messages in the folder when it was listed.
+    in_box: int = 0
+    rejected: int = 0
+    parked: int = 0
+    purged: int = 0
+    #: Messages that could not be handled this time, and one for a run that failed as a whole.
+    errors: int = 0
+    #: Sentences for people: what failed, what was left, what to do.
+    comments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """A run that does not come from the job's own timer; travels on the run queue."""
+
+    job_id: str
+    run_id: str
+    trigger: Trigger
+
+
+class Health(StrEnum):
+    """How a job is doing, so that a broken mailbox never looks like a quiet one."""
+
+    HEALTHY = "healthy"
+    #: Its last run met a fault that may pass; it is tried again with back-off.
+    FAILING = "failing"
+    #: Its last run met a fault that a person must mend (sign-in, configuration); it is tried again, rarely.
+    BLOCKED = "blocked"
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """What the runs of a job know of each other."""
+
+    #: When the config was first stored, in UTC: `Pick.NEW` looks at nothing older.
+    created: datetime
+    #: The newest occurrence that was claimed; None before the first.
+    last_occurrence: datetime | None = None
+    #: The instant from which the job is due; None when it never is (disabled, ended).
+    next_due: datetime | None = None
+    #: Runs in a row that failed.
+    failures: int = 0
+    health: Health = Health.HEALTHY
+    #: Since when ``health`` is what it is.
+    health_since: datetime | None = None
+    last_error: str = ""
+    #: The run that holds the mailbox, and until when if it does not renew.
+    lease_run: str = ""
+    lease_expires: datetime | None = None
+    #: Counts up with every lease: who holds a lower number holds nothing.
+    fence: int = 0
+    #: Ledger entries may be open (delivered but not disposed, failed, given back): look before listing.
+    unfinished: bool = False
+    #: See `Listing.cursor`.
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """One row of the job table: the config as validated JSON, a few plain columns of it, and the state."""
+
+    job_id: str
+    #: The stored form of ``shared.jobs.Job``, as JSON text.
+    config: str
+    #: Changes with every change of the config and only then: what the API gives as ETag.
+    revision: str
+    #: The six-field UTC expression of the job's timer; empty when no timer can ever fire.
+    ncrontab: str
+    enabled: bool
+    #: ``ServerSettings.identity()``: two jobs may not share it.
+    mailbox: str
+    state: JobState
+    #: Storage's own version of the row (config and state).
+    etag: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TimerColumns:
+    """All that function_app needs to register a job's timer while it is imported."""
+
+    job_id: str
+    ncrontab: str
+    enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedMessage:
+    """A message that was given up on after ``max_attempts``: kept with its raw bytes and the reason, never lost."""
+
+    parked_id: str
+    job_id: str
+    #: The message's key, to find its ledger entry again.
+    item: str
+    mailbox: str
+    reason: str
+    parked_at: datetime
+    attempts: int
+    size: int
+    subject: str = ""
+    sender: str = ""
+    message_id: str = ""
+    #: Whether the raw bytes could be fetched and kept.
+    has_raw: bool = True

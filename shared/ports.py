@@ -1,0 +1,442 @@
+"""Every border of the domain, in one file. The docstring of a port is its contract; tests/contract holds it to that.
+
+Synchronous throughout. All instants are aware and in UTC. A method raises only errors of ``shared.errors``, and never
+puts a secret or a message body in one. Nothing here is safe to share between threads unless it says so.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Any, ClassVar, Protocol, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from shared.errors import MessageError
+from shared.ledger import LedgerEntry
+from shared.model import (
+    Clock,
+    Delivered,
+    Delivery,
+    Disposition,
+    JobRecord,
+    Listing,
+    MessageKey,
+    MessageRef,
+    ParkedMessage,
+    Picking,
+    RawMessage,
+    RunReport,
+    RunRequest,
+    StoredAttachment,
+    Ticket,
+    TicketSummary,
+)
+
+
+class Settings(BaseModel):
+    """Base of every piece of a job config: frozen, and a field that nobody knows is an error, not a surprise."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# --- mailboxes -------------------------------------------------------------------------------------------------------
+
+
+class ServerSettings(Settings, ABC):
+    """The ``server`` block of a job. Each connector has its own subclass with a literal ``type``.
+
+    Secrets stand in it by name only (``password_secret: support-mailbox``); the value never enters the model.
+    """
+
+    @abstractmethod
+    def identity(self) -> str:
+        """Name the mailbox and folder so that two jobs on the same one give the same text, whatever its spelling."""
+
+    @abstractmethod
+    def secret_names(self) -> frozenset[str]:
+        """The names of the secrets that a run will ask for."""
+
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences about choices that work but should be known (an insecure connection, an API near its end)."""
+        return ()
+
+
+class Secrets(Protocol):
+    """Where secret values live. Safe to share between threads."""
+
+    def get(self, name: str) -> str:
+        """The value of the secret called ``name``.
+
+        Raises `ConfigInvalid` (no such secret: says where it was looked for) or `Unavailable` (the vault is away).
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """The instant at which a run must have stopped. Time limits of calls are cut to what is left."""
+
+    at: datetime
+    clock: Clock
+
+    @property
+    def left(self) -> timedelta:
+        """Time left, never negative."""
+        return max(timedelta(0), self.at - self.clock())
+
+    @property
+    def passed(self) -> bool:
+        """Whether the time is up."""
+        return self.clock() >= self.at
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The answer for one message: its bytes, or why not."""
+
+    ref: MessageRef
+    raw: RawMessage | None = None
+    error: MessageError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Disposed:
+    """The answer for one message: done (``ref`` tells how to find it from now on), or why not.
+
+    A message that is no longer there is answered with `MessageGone`.
+    """
+
+    ref: MessageRef
+    error: MessageError | None = None
+
+
+class Mailbox(Protocol):
+    """One opened mailbox and folder. A context manager; leaving it never raises and commits nothing.
+
+    Faults of the connection, the server or the sign-in raise `Unavailable`, `AuthFailed` or `ConfigInvalid`; what
+    concerns one message alone is in the answer for that message, and the others go on. Every call has a time limit.
+    Messages are named by the server's lasting ids, never by sequence number or page.
+    """
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def candidates(self, picking: Picking) -> Listing:
+        """A snapshot of what ``picking`` asks for, oldest first. Changes nothing in the mailbox."""
+        ...
+
+    def fetch(self, refs: Sequence[MessageRef], *, max_bytes: int) -> Iterator[Fetched]:
+        """Yield one answer for each of ``refs``, in their order. Changes nothing in the mailbox (PEEK).
+
+        Fetches ahead by at most about 10 MB or one message, whichever is more, so that memory does not grow with
+        ``refs``. A message of more than ``max_bytes`` octets is answered with its header alone (``header_only``).
+        A message that is gone is answered with `MessageGone`; a body that the server announces but does not give,
+        with `Unreadable`. ``refs`` may come from an earlier run: their ``size`` may be None.
+        """
+        ...
+
+    def dispose(self, refs: Sequence[MessageRef], disposition: Disposition) -> Sequence[Disposed]:
+        """Mark every one of ``refs`` as ``disposition`` says; one answer for each, in their order.
+
+        Doing it again is harmless. Nothing is removed for good here.
+        """
+        ...
+
+    def purge(self, refs: Sequence[MessageRef]) -> Sequence[Disposed]:
+        """Remove for good those of ``refs`` that are (still) marked deleted, and nothing else, ever.
+
+        ``refs`` were disposed of by this job with ``deleted``, in this session or an earlier one. A message that is
+        gone, or that a person has restored since, is answered as done. A message that cannot be removed without
+        touching others' mail is answered with an error that says why; the caller asks again in a later run.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Connector:
+    """What the rest of the product knows of a kind of mail server. Each connector file ends in one: ``CONNECTOR``."""
+
+    #: The value of ``type`` in the ``server`` block.
+    kind: str
+    settings: type[ServerSettings]
+    #: Opens the mailbox. Imports its SDK itself, so that no other kind of job pays for it.
+    open: Callable[["OpenRequest"], Mailbox]
+    #: Set where the protocol leaves no choice (POP3): handling settings are then refused.
+    fixed_disposition: Disposition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRequest:
+    """Everything that a connector gets from outside."""
+
+    job_id: str
+    settings: Any
+    secrets: Secrets
+    deadline: Deadline
+
+
+# --- targets ---------------------------------------------------------------------------------------------------------
+
+
+class TargetSettings(Settings, ABC):
+    """The ``target`` block of a job. Each target has its own subclass with a literal ``type``."""
+
+    @abstractmethod
+    def scope(self) -> str:
+        """Name the set of tickets that the target reaches: jobs with the same scope continue each other's threads."""
+
+    def secret_names(self) -> frozenset[str]:
+        """The names of the secrets that a run will ask for."""
+        return frozenset()
+
+
+class Target(Protocol):
+    """Where tickets live."""
+
+    #: How many deliveries one `apply` takes at best; the caller does not hand over more.
+    batch: ClassVar[int]
+
+    def look_up(self, ticket_ids: Collection[str]) -> Mapping[str, TicketSummary]:
+        """What is known of these tickets; unknown ids are left out. Raises `Unavailable` or `AuthFailed`."""
+        ...
+
+    def apply(self, deliveries: Sequence[Delivery]) -> Sequence[Delivered | MessageError]:
+        """Create or modify a ticket for each; one answer for each, in their order.
+
+        Idempotent under ``Delivery.key``: asked again, by this process or another, after any crash, it gives the
+        same ticket and the same action, and changes nothing. What one message does wrong is its own answer
+        (`Refused`); a target that is away raises `Unavailable`, and then any part may have been done.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TargetKind:
+    """What the rest of the product knows of a kind of target. Each target file ends in one: ``TARGET``."""
+
+    #: The value of ``type`` in the ``target`` block.
+    kind: str
+    settings: type[TargetSettings]
+    open: Callable[["TargetRequest"], Target]
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRequest:
+    """Everything that a target gets from outside."""
+
+    job_id: str
+    settings: Any
+    secrets: Secrets
+    tickets: "TicketStore"
+
+
+@dataclass(frozen=True, slots=True)
+class NewTicket:
+    """A delivery for the ticket store: ``ticket_ids`` are the ids it may have, best first, derived from the key."""
+
+    delivery: Delivery
+    ticket_ids: tuple[str, ...]
+
+
+class TicketStore(Protocol):
+    """The tables and blobs of the embedded ``table`` target. Safe to share between threads."""
+
+    def add(self, additions: Sequence[NewTicket]) -> Sequence[Delivered | MessageError]:
+        """Create or modify; the contract of `Target.apply`."""
+        ...
+
+    def summaries(self, ticket_ids: Collection[str]) -> Mapping[str, TicketSummary]:
+        """See `Target.look_up`."""
+        ...
+
+    def ticket(self, ticket_id: str) -> Ticket | None:
+        """The ticket with all its entries, oldest first."""
+        ...
+
+    def page(
+        self, *, limit: int, cursor: str | None = None, job_id: str | None = None
+    ) -> tuple[list[Ticket], str | None]:
+        """Tickets without their entries, newest first, and the cursor of the next page or None."""
+        ...
+
+    def attachment(self, ticket_id: str, entry_id: str, index: int) -> tuple[StoredAttachment, Iterator[bytes]] | None:
+        """One attachment and its bytes in chunks, or None."""
+        ...
+
+
+class Threads(Protocol):
+    """Which ticket a Message-ID belongs to, within one target scope. Safe to share between threads."""
+
+    def find(self, scope: str, message_ids: Sequence[str]) -> Mapping[str, str]:
+        """Ticket ids by Message-ID; unknown ones are left out."""
+        ...
+
+    def remember(self, scope: str, tickets: Mapping[str, str]) -> None:
+        """Keep ``{Message-ID: ticket id}``. Doing it again is harmless; the first ticket of a Message-ID stays."""
+        ...
+
+
+# --- processed-message state -----------------------------------------------------------------------------------------
+
+
+class Ledger(Protocol):
+    """One job's processed-message state, opened under the lease of one run.
+
+    Every write is conditional on that lease, in the same transaction: once another run has taken over, a write raises
+    `LeaseLost` and has no effect. Every write also renews the lease.
+    """
+
+    def unfinished(self) -> Sequence[LedgerEntry]:
+        """Every open entry, oldest key first. Costs no request when the job's state says that there is none."""
+        ...
+
+    def look_up(self, refs: Sequence[MessageRef]) -> Mapping[MessageKey, LedgerEntry]:
+        """The entries of these messages; unknown ones are left out. Keyed by the ref's own key (generation 0)."""
+        ...
+
+    def record(self, entries: Sequence[LedgerEntry]) -> None:
+        """Store these entries as they are now; all of up to 99 at once, or none. More are split in their order."""
+        ...
+
+    def park(self, entry: LedgerEntry, parked: ParkedMessage, raw: bytes | None) -> None:
+        """Keep the raw copy first, then list the message as parked and store its entry, in one transaction."""
+        ...
+
+
+class RunLease(Protocol):
+    """The hold of one run on one mailbox. It renews itself in the background until it is finished or lost."""
+
+    @property
+    def record(self) -> JobRecord:
+        """The job as it was when the lease was taken, with the state that the claim wrote."""
+        ...
+
+    @property
+    def ledger(self) -> Ledger:
+        """The job's ledger under this lease."""
+        ...
+
+    def finish(self, ending: "RunEnding") -> None:
+        """Store the run record, the job's new state, and release the lease: one transaction. Raises `LeaseLost`."""
+        ...
+
+    def abandon(self) -> None:
+        """Stop renewing without writing anything: the lease expires by itself. Harmless after `finish`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnding:
+    """What a run leaves behind in the job's state."""
+
+    report: RunReport
+    #: When the job is due next; None: leave what the claim wrote.
+    next_due: datetime | None
+    failures: int
+    health: str
+    last_error: str
+    unfinished: bool
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a run writes when it takes the job up: one conditional write that claims the occurrence and the mailbox."""
+
+    run_id: str
+    trigger: str
+    #: The newest occurrence that this run stands for; None leaves what is stored (a run by hand claims none).
+    last_occurrence: datetime | None
+    next_due: datetime | None
+
+
+class JobStore(Protocol):
+    """Job configs and their state. Safe to share between threads.
+
+    Configs travel as validated JSON text: this port neither parses nor judges them.
+    """
+
+    def read(self, job_id: str) -> JobRecord | None:
+        """Config and state in one request, or None."""
+        ...
+
+    def create(self, record: JobRecord) -> JobRecord:
+        """Store a new job. Raises `Stale` when the id is taken, `MailboxTaken` when its mailbox is."""
+        ...
+
+    def replace(self, record: JobRecord, *, revision: str) -> JobRecord:
+        """Store a changed config, and ``record.state.next_due``, if its revision is still ``revision``.
+
+        Else raises `Stale`. What runs write to the state in the meantime is kept. A changed mailbox may raise
+        `MailboxTaken` as in `create`.
+        """
+        ...
+
+    def delete(self, job_id: str, *, revision: str | None = None) -> None:
+        """Remove the job, its state, its ledger and its run records. Raises `Stale` as `replace` does."""
+        ...
+
+    def page(self, *, limit: int, cursor: str | None = None) -> tuple[list[JobRecord], str | None]:
+        """Jobs in the order of their ids, and the cursor of the next page or None."""
+        ...
+
+    def overdue(self, before: datetime) -> list[str]:
+        """Ids of enabled jobs that have been due since ``before`` and whose mailbox no live run holds."""
+        ...
+
+    def begin(self, record: JobRecord, claim: Claim) -> RunLease:
+        """Claim and lease, if the row is still as ``record`` read it.
+
+        Raises `LeaseHeld` (a live run holds the mailbox) or `Stale` (somebody else claimed or changed it first).
+        A lease that expired is taken over, and its run is recorded as died.
+        """
+        ...
+
+    def queued(self, report: RunReport) -> None:
+        """Show a run that waits on the run queue."""
+        ...
+
+    def run(self, job_id: str, run_id: str) -> RunReport | None:
+        """One run, also while it waits or runs."""
+        ...
+
+    def runs(self, job_id: str, *, limit: int, cursor: str | None = None) -> tuple[list[RunReport], str | None]:
+        """Runs of a job, newest first, and the cursor of the next page or None."""
+        ...
+
+
+class ParkedMessages(Protocol):
+    """Messages that were given up on. Safe to share between threads."""
+
+    def page(self, job_id: str, *, limit: int, cursor: str | None = None) -> tuple[list[ParkedMessage], str | None]:
+        """Newest first, and the cursor of the next page or None."""
+        ...
+
+    def get(self, job_id: str, parked_id: str) -> ParkedMessage | None:
+        """One of them, or None."""
+        ...
+
+    def raw(self, job_id: str, parked_id: str) -> Iterator[bytes] | None:
+        """The original bytes in chunks, or None when there is no copy."""
+        ...
+
+    def retry(self, job_id: str, parked_id: str) -> bool:
+        """Let the next run take the message up again with fresh attempts; False when there is no such message."""
+        ...
+
+    def discard(self, job_id: str, parked_id: str) -> bool:
+        """Forget the raw copy and the listing; the ledger still knows the message. False when there is none."""
+        ...
+
+
+class RunQueue(Protocol):
+    """Runs that do not come from a job's own timer. Safe to share between threads."""
+
+    def put(self, request: RunRequest) -> None:
+        """Have ``request`` run soon, on any instance, at least once."""
+        ...
