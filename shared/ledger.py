@@ -15,6 +15,7 @@ count. `give_back` takes the attempt away again when the fault was not the messa
 is *open*: the next run looks at it before it lists the mailbox.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -57,6 +58,8 @@ class LedgerEntry:
     reason: str = ""
     #: A failed message is left alone until then.
     retry_at: datetime | None = None
+    #: A raw copy is kept: the message was parked once.
+    kept: bool = False
 
     @property
     def open(self) -> bool:
@@ -83,7 +86,11 @@ class LedgerEntry:
 
     def park(self, reason: str) -> "LedgerEntry":
         """Given up on."""
-        return replace(self, stage=Stage.PARKED, reason=reason, retry_at=None)
+        return replace(self, stage=Stage.PARKED, reason=reason, retry_at=None, kept=True)
+
+    def retry(self) -> "LedgerEntry":
+        """A person wants a parked message to be taken up again, with fresh attempts."""
+        return replace(self, stage=Stage.FAILED, attempts=0)
 
     def deliver(
         self, delivered: Delivered, disposition: Disposition, *, message_id: str = "", sha256: str = ""
@@ -135,3 +142,21 @@ def claim(ref: MessageRef, before: LedgerEntry | None, run_id: str) -> LedgerEnt
         run_id=run_id,
         retry_at=None,
     )
+
+
+#: How many messages are claimed together, by how often one of them was claimed before without coming to an end.
+#: A message that kills the worker takes its batch along; so its second try is in small company, and its third alone.
+_COMPANY = (99, 10, 1)
+
+
+def batches(
+    todo: Iterable[tuple[MessageRef, LedgerEntry | None]],
+) -> Iterator[list[tuple[MessageRef, LedgerEntry | None]]]:
+    """Group messages for claiming: fresh ones first and many at a time, suspicious ones last and alone."""
+    groups: dict[int, list[tuple[MessageRef, LedgerEntry | None]]] = {size: [] for size in _COMPANY}
+    for ref, entry in todo:
+        attempts = entry.attempts if entry else 0
+        groups[_COMPANY[min(attempts, len(_COMPANY) - 1)]].append((ref, entry))
+    for size, members in groups.items():
+        for start in range(0, len(members), size):
+            yield members[start : start + size]

@@ -327,6 +327,8 @@ class RunOutcome(StrEnum):
     CONTINUED = "continued"
     #: A `JobError` ended it: the mailbox, the storage or the target is not as it should be.
     FAILED = "failed"
+    #: Asked for by hand while another run held the mailbox.
+    SKIPPED = "skipped"
     #: The worker was killed or lost its lease; the next run noticed and took over.
     DIED = "died"
 
@@ -395,11 +397,15 @@ class JobState:
     last_error: str = ""
     #: The run that holds the mailbox, and until when if it does not renew.
     lease_run: str = ""
+    lease_trigger: str = ""
+    lease_started: datetime | None = None
     lease_expires: datetime | None = None
     #: Counts up with every lease: who holds a lower number holds nothing.
     fence: int = 0
     #: Ledger entries may be open (delivered but not disposed, failed, given back): look before listing.
     unfinished: bool = False
+    #: Changes when a person has parked messages taken up again, so that a run under way does not miss it.
+    reopened: str = ""
     #: See `Listing.cursor`.
     cursor: str | None = None
 
@@ -419,6 +425,8 @@ class JobRecord:
     #: ``ServerSettings.identity()``: two jobs may not share it.
     mailbox: str
     state: JobState
+    #: The job's name, for run records.
+    name: str = ""
     #: Storage's own version of the row (config and state).
     etag: str = field(default="", compare=False)
 
@@ -430,6 +438,16 @@ class TimerColumns:
     job_id: str
     ncrontab: str
     enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DueJob:
+    """A job that is due and that nobody has claimed yet."""
+
+    job_id: str
+    #: As in `TimerColumns`: whoever registered another expression knows that its timer is stale.
+    ncrontab: str
+    next_due: datetime
 
 
 @dataclass(frozen=True, slots=True)

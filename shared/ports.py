@@ -20,6 +20,7 @@ from shared.model import (
     Delivered,
     Delivery,
     Disposition,
+    DueJob,
     JobRecord,
     Listing,
     MessageKey,
@@ -45,10 +46,12 @@ class Settings(BaseModel):
 
 
 class ServerSettings(Settings, ABC):
-    """The ``server`` block of a job. Each connector has its own subclass with a literal ``type``.
+    """The ``server`` block of a job. Each connector has its own subclass, which narrows ``type`` to a literal.
 
     Secrets stand in it by name only (``password_secret: support-mailbox``); the value never enters the model.
     """
+
+    type: str
 
     @abstractmethod
     def identity(self) -> str:
@@ -134,7 +137,8 @@ class Mailbox(Protocol):
         """Yield one answer for each of ``refs``, in their order. Changes nothing in the mailbox (PEEK).
 
         Fetches ahead by at most about 10 MB or one message, whichever is more, so that memory does not grow with
-        ``refs``. A message of more than ``max_bytes`` octets is answered with its header alone (``header_only``).
+        ``refs``; between two answers the caller may `dispose`. A message of more than ``max_bytes`` octets is answered
+        with its header alone (``header_only``).
         A message that is gone is answered with `MessageGone`; a body that the server announces but does not give,
         with `Unreadable`. ``refs`` may come from an earlier run: their ``size`` may be None.
         """
@@ -184,7 +188,9 @@ class OpenRequest:
 
 
 class TargetSettings(Settings, ABC):
-    """The ``target`` block of a job. Each target has its own subclass with a literal ``type``."""
+    """The ``target`` block of a job. Each target has its own subclass, which narrows ``type`` to a literal."""
+
+    type: str
 
     @abstractmethod
     def scope(self) -> str:
@@ -303,6 +309,10 @@ class Ledger(Protocol):
         """Store these entries as they are now; all of up to 99 at once, or none. More are split in their order."""
         ...
 
+    def kept_copy(self, entry: LedgerEntry) -> bytes | None:
+        """The raw copy of a message that was parked once, or None: what a retry falls back on."""
+        ...
+
     def park(self, entry: LedgerEntry, parked: ParkedMessage, raw: bytes | None) -> None:
         """Keep the raw copy first, then list the message as parked and store its entry, in one transaction."""
         ...
@@ -369,24 +379,28 @@ class JobStore(Protocol):
         """Store a new job. Raises `Stale` when the id is taken, `MailboxTaken` when its mailbox is."""
         ...
 
-    def replace(self, record: JobRecord, *, revision: str) -> JobRecord:
-        """Store a changed config, and ``record.state.next_due``, if its revision is still ``revision``.
+    def replace(self, record: JobRecord, *, revision: str, rescheduled: bool) -> JobRecord:
+        """Store a changed config if its revision is still ``revision``; else raise `Stale`.
 
-        Else raises `Stale`. What runs write to the state in the meantime is kept. A changed mailbox may raise
-        `MailboxTaken` as in `create`.
+        ``record.state.next_due`` is stored only when ``rescheduled``; all else that runs write is kept as they wrote
+        it. A changed mailbox may raise `MailboxTaken` as in `create`.
         """
         ...
 
     def delete(self, job_id: str, *, revision: str | None = None) -> None:
-        """Remove the job, its state, its ledger and its run records. Raises `Stale` as `replace` does."""
+        """Remove the job and its state. Raises `Stale` as `replace` does; a job that is not there is no fault.
+
+        Its ledger, run records and parked messages stay until their retention ends, so that a job made again under
+        the same id goes on where this one stopped.
+        """
         ...
 
     def page(self, *, limit: int, cursor: str | None = None) -> tuple[list[JobRecord], str | None]:
         """Jobs in the order of their ids, and the cursor of the next page or None."""
         ...
 
-    def overdue(self, before: datetime) -> list[str]:
-        """Ids of enabled jobs that have been due since ``before`` and whose mailbox no live run holds."""
+    def overdue(self, before: datetime) -> list[DueJob]:
+        """Enabled jobs that have been due since ``before`` and whose mailbox no live run holds, longest due first."""
         ...
 
     def begin(self, record: JobRecord, claim: Claim) -> RunLease:
@@ -397,8 +411,8 @@ class JobStore(Protocol):
         """
         ...
 
-    def queued(self, report: RunReport) -> None:
-        """Show a run that waits on the run queue."""
+    def note(self, report: RunReport) -> None:
+        """Show a run that holds no lease: one that waits on the run queue, or was skipped."""
         ...
 
     def run(self, job_id: str, run_id: str) -> RunReport | None:
@@ -426,7 +440,10 @@ class ParkedMessages(Protocol):
         ...
 
     def retry(self, job_id: str, parked_id: str) -> bool:
-        """Let the next run take the message up again with fresh attempts; False when there is no such message."""
+        """Let the next run take the message up again with fresh attempts.
+
+        False when there is no such message, or when the job integrates another mailbox by now.
+        """
         ...
 
     def discard(self, job_id: str, parked_id: str) -> bool:

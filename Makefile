@@ -1,0 +1,57 @@
+# Everything that a person or CI does here. Each target installs what it needs into .venv and .local, and says so.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+WORKERS ?= 2
+
+.PHONY: help demo test check run bench lock format clean
+
+help:
+	@echo "make demo    see the whole thing work: mailbox to tickets, on this machine, in about a minute"
+	@echo "make test    the whole suite, against real servers (Azurite, Dovecot), with coverage"
+	@echo "make check   formatting, lint, types, dependency direction"
+	@echo "make run     a local host with Azurite, to try the API by hand"
+	@echo "make bench   benchmarks, as ratios"
+	@echo "make lock    pin the newest dependencies into requirements*.txt"
+	@echo "make clean   remove everything that the other targets made"
+
+$(READY): requirements.txt requirements-dev.txt
+	@echo "Installing the app's and the development dependencies into $(VENV) (once, about a minute) ..."
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 to 3.13 is needed, this is " + sys.version) if not (3, 11) <= sys.version_info[:2] <= (3, 13) else None'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
+	@touch $@
+
+demo: $(READY)
+	@$(BIN)/python -m dev.demo
+
+test: $(READY)
+	@echo "Running the whole suite against Azurite and Dovecot ..."
+	@$(BIN)/python -m tests.servers.prepare
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term:skip-covered
+
+check: $(READY)
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+run: $(READY)
+	@$(BIN)/python -m dev.run
+
+bench: $(READY)
+	@for script in dev/bench/[a-z]*.py; do echo "== $$script"; $(BIN)/python -m $$(echo $${script%.py} | tr / .) || exit 1; done
+
+lock: $(READY)
+	@$(BIN)/pip-compile --quiet --upgrade --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements.txt requirements.in
+	@$(BIN)/pip-compile --quiet --upgrade --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements-dev.txt requirements-dev.in
+
+format: $(READY)
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* htmlcov
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,93 @@
+"""How fast the IMAP connector lists, fetches and marks on a real Dovecot, as ratios to one message at a time.
+
+``python -m dev.bench.imap_fetch [messages]``. Ratios, because absolute figures say more of the machine than of us.
+"""
+
+import imaplib
+import ssl
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from shared.connectors.imap import Imap4Settings, open_mailbox
+from shared.model import Disposition, MessageRef, Pick, Picking
+from shared.ports import Deadline, Mailbox, OpenRequest
+from tests.servers.dovecot import Dovecot, User
+
+_SMALL, _LARGE = 6_000, 1_000_000
+_PICKING = Picking(Pick.UNREAD, since=datetime(2026, 1, 1, tzinfo=UTC))
+
+
+class _Password:
+    def __init__(self, user: User) -> None:
+        self._user = user
+
+    def get(self, name: str) -> str:  # noqa: ARG002 - there is only one
+        return self._user.password
+
+
+def _open(server: Dovecot, user: User) -> Mailbox:
+    settings = Imap4Settings(
+        type="imap4",
+        host=server.host,
+        port=server.imaps_port,
+        username=user.name,
+        password_secret="mailbox",
+        ca_file=str(server.ca_file),
+    )
+    deadline = Deadline(datetime.now(UTC) + timedelta(minutes=30), lambda: datetime.now(UTC))
+    return open_mailbox(OpenRequest("bench", settings, _Password(user), deadline))
+
+
+def _rate(count: int, work: Callable[[], object], *, times: int = 3) -> float:
+    """Messages per second in the best of some passes."""
+    best = float("inf")
+    for _ in range(times):
+        began = time.perf_counter()
+        work()
+        best = min(best, time.perf_counter() - began)
+    return count / best
+
+
+def _mail(size: int) -> bytes:
+    return b"Subject: x\r\n\r\n" + b"0123456789abcdef\r\n" * (size // 18)
+
+
+def _one_by_one(server: Dovecot, user: User, refs: tuple[MessageRef, ...]) -> None:
+    context = ssl.create_default_context(cafile=server.ca_file)
+    with imaplib.IMAP4_SSL(server.host, server.imaps_port, ssl_context=context) as client:
+        client.login(user.name, user.password)
+        client.select(readonly=True)
+        for ref in refs:
+            client.uid("FETCH", str(int(ref.key.item.partition(".")[2])), "(BODY.PEEK[])")
+
+
+def main(count: int) -> None:
+    """Print the ratios."""
+    with Dovecot() as server:
+        user, large = server.new_mailbox(), server.new_mailbox()
+        server.append(user, "INBOX", [_mail(_SMALL)] * count)
+        server.append(large, "INBOX", [_mail(_LARGE)] * 100)
+        with _open(server, user) as mailbox:
+            refs = mailbox.candidates(_PICKING).refs
+            single = _rate(count, lambda: _one_by_one(server, user, refs))
+            print(f"{count} messages of {_SMALL} octets; imaplib, one by one = 1")
+            print(
+                f"fetch in batches   {_rate(count, lambda: list(mailbox.fetch(refs, max_bytes=_LARGE))) / single:5.1f}"
+            )
+            print(f"list unread        {_rate(count, lambda: mailbox.candidates(_PICKING)) / single:5.1f}")
+            both = Disposition(read=True, deleted=True)
+            print(f"mark               {_rate(count, lambda: mailbox.dispose(refs, both)) / single:5.1f}")
+            print(f"purge              {_rate(count, lambda: mailbox.purge(refs), times=1) / single:5.1f}")
+        tracemalloc.start()
+        with _open(server, large) as mailbox:
+            for _ in mailbox.fetch(mailbox.candidates(_PICKING).refs, max_bytes=2 * _LARGE):
+                pass
+        peak = tracemalloc.get_traced_memory()[1] / 1_000_000
+        print(f"100 messages of 1 MB take {peak:.0f} MB of memory at most")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2_000)

@@ -1,0 +1,62 @@
+"""The config API as HTTP-triggered functions: one for everything, and one for health, which needs no key."""
+
+import asyncio
+from functools import cache
+
+import azure.functions as func
+
+from functions.wiring import secrets, services, storage
+
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+
+
+def register(app: func.FunctionApp) -> None:
+    """Both functions hand the request to the same application."""
+
+    @app.function_name("http_api")
+    @app.route(route="api/{*path}", methods=_METHODS, auth_level=func.AuthLevel.FUNCTION)
+    async def http_api(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        return await _answer(req, context)
+
+    @app.function_name("health")
+    @app.route(route="api/health", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
+    async def health(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        return await _answer(req, context)
+
+
+async def _answer(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    # FastAPI takes a third of a second to import: only HTTP pays for it, and not on the worker's event loop.
+    application = await asyncio.to_thread(_application)
+    answer: func.HttpResponse = await application.handle_async(req, context)
+    return answer
+
+
+@cache
+def _application() -> func.AsgiMiddleware:
+    from functions import VERSION
+    from shared.api import ApiServices, create_app
+    from shared.errors import MailConnectorError
+
+    kept = storage()
+
+    def healthy() -> bool:
+        try:
+            kept.jobs.page(limit=1)
+        except MailConnectorError:
+            return False
+        return True
+
+    return func.AsgiMiddleware(  # type: ignore[no-untyped-call]
+        create_app(
+            ApiServices(
+                jobs=kept.jobs,
+                tickets=kept.tickets,
+                parked=kept.parked,
+                queue=kept.queue,
+                secrets=secrets(),
+                clock=services().clock,
+                version=VERSION,
+                healthy=healthy,
+            )
+        )
+    )

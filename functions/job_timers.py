@@ -1,0 +1,55 @@
+"""One timer-triggered function per job, registered while function_app is imported."""
+
+import logging
+import re
+from collections.abc import Callable, Mapping
+
+import azure.functions as func
+
+from functions.wiring import account, services, settings
+from shared.model import TimerColumns, Trigger
+from shared.schedule.ncrontab import NCrontab
+from shared.storage.timer_index import read_timers
+
+_log = logging.getLogger(__name__)
+
+#: The import may take 30 s in all on the tightest plan; this leaves room for the interpreter and the SDKs.
+_SECONDS = 4.0
+
+#: A name that the platform refuses would leave the app without any function at all.
+_JOB_ID = re.compile(r"^[a-z][a-z0-9-]{0,62}$")
+
+
+def register(app: func.FunctionApp) -> Mapping[str, str]:
+    """Give each enabled job its timer, as many as the settings allow. Returns ``{job id: expression}`` of those."""
+    registered: dict[str, str] = {}
+    jobs = read_timers(account(), settings().prefix, seconds=_SECONDS)
+    for job in sorted(filter(_usable, jobs), key=lambda job: job.job_id)[: settings().max_timers]:
+        app.function_name(f"job_{job.job_id}")(
+            app.timer_trigger(schedule=job.ncrontab, arg_name="timer", run_on_startup=False)(_body(job.job_id))
+        )
+        registered[job.job_id] = job.ncrontab
+    return registered
+
+
+def _usable(job: TimerColumns) -> bool:
+    if not job.enabled or not job.ncrontab:
+        return False
+    try:
+        NCrontab.parse(job.ncrontab)
+    except ValueError as fault:
+        _log.error("timer_unusable: row %r of the job table gets no timer: %s", job.job_id, fault)
+        return False
+    if not _JOB_ID.match(job.job_id):
+        _log.error("timer_unusable: row %r of the job table is no job id.", job.job_id)
+        return False
+    return True
+
+
+def _body(job_id: str) -> Callable[[func.TimerRequest], None]:
+    def run(timer: func.TimerRequest) -> None:  # noqa: ARG001 (the stored schedule decides what is due, not the timer)
+        from functions.running import run_and_log
+
+        run_and_log(job_id, Trigger.TIMER, services())
+
+    return run

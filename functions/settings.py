@@ -1,0 +1,77 @@
+"""The app settings: the only place that reads the environment."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+#: The share of the platform's time-out in which a run takes messages up; the rest is for finishing what it holds.
+_SHARE = 0.6
+#: What the platform allows where host.json does not say (the shortest of all plans).
+_PLATFORM_TIMEOUT = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class AppSettings:
+    """Settings of the app as a whole; those of a job are in its config."""
+
+    #: Connection string of the storage account; empty where an identity is used.
+    storage_connection: str
+    table_url: str
+    blob_url: str
+    queue_url: str
+    #: Client id of the user-assigned identity; empty for the system-assigned one.
+    identity_client_id: str
+    #: What the names of our tables, containers and queue begin with.
+    prefix: str
+    #: How many jobs get a timer of their own; those above it are run by the sweep.
+    max_timers: int
+    #: How long a mailbox stays held by a run that died, in seconds.
+    lease_seconds: float
+    #: How long a run takes messages up.
+    run_budget: timedelta
+    #: A JSON file ``{"name": "value"}`` with secrets for local use; empty for none.
+    secrets_file: str
+    #: The variables that hold secrets for local use; never printed.
+    secrets: Mapping[str, str] = field(repr=False)
+
+
+def read_settings(environment: Mapping[str, str] | None = None, *, host_json: Path | None = None) -> AppSettings:
+    """The settings as the environment has them. A number that is none falls back to its default."""
+    env = os.environ if environment is None else environment
+    storage = "AzureWebJobsStorage"
+    return AppSettings(
+        storage_connection=env.get(storage, ""),
+        table_url=env.get(f"{storage}__tableServiceUri", ""),
+        blob_url=env.get(f"{storage}__blobServiceUri", ""),
+        queue_url=env.get(f"{storage}__queueServiceUri", ""),
+        identity_client_id=env.get(f"{storage}__clientId", ""),
+        prefix=env.get("MAILCONNECTOR_PREFIX", "mailconnector"),
+        max_timers=int(_number(env.get("MAILCONNECTOR_MAX_TIMERS"), 500)),
+        lease_seconds=_number(env.get("MAILCONNECTOR_LEASE_SECONDS"), 90),
+        run_budget=_run_budget(env, host_json or Path(__file__).parent.parent / "host.json"),
+        secrets_file=env.get("MAILCONNECTOR_SECRETS_FILE", ""),
+        secrets={name: value for name, value in env.items() if name.startswith("MAILCONNECTOR_SECRET_")},
+    )
+
+
+def _run_budget(env: Mapping[str, str], host_json: Path) -> timedelta:
+    asked = _number(env.get("MAILCONNECTOR_RUN_SECONDS"), 0)
+    if asked > 0:
+        return timedelta(seconds=asked)
+    try:
+        hours, minutes, seconds = json.loads(host_json.read_text())["functionTimeout"].split(":")
+        platform = timedelta(hours=int(hours), minutes=int(minutes), seconds=float(seconds))
+    except (OSError, ValueError, KeyError, AttributeError):
+        platform = _PLATFORM_TIMEOUT
+    return platform * _SHARE
+
+
+def _number(text: str | None, default: float) -> float:
+    try:
+        number = float(text or default)
+    except ValueError:
+        return default
+    return number if number > 0 else default

@@ -1,0 +1,40 @@
+"""The safety net: every minute, whatever is due and unclaimed goes onto the run queue."""
+
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+
+import azure.functions as func
+
+from functions.wiring import services
+
+_log = logging.getLogger(__name__)
+
+#: Every minute, a little after the full one, at which occurrences lie.
+_SCHEDULE = "5 * * * * *"
+
+#: A job's own timer fires within the minute of its occurrence; before that, it is not late.
+_GRACE = timedelta(seconds=60)
+
+#: Later than this, something is wrong that a person should know.
+_OVERDUE = timedelta(minutes=10)
+
+
+def register(app: func.FunctionApp, timers: Mapping[str, str]) -> None:
+    """``timers``: the expressions that this process registered, by job id."""
+
+    @app.function_name("sweep")
+    @app.timer_trigger(schedule=_SCHEDULE, arg_name="timer", run_on_startup=False)
+    def sweep(timer: func.TimerRequest) -> None:  # noqa: ARG001 (what is due is read from the table)
+        from shared.begin import Services, new_run_id
+        from shared.model import RunRequest, Trigger
+
+        parts: Services = services()
+        now = parts.clock()
+        for job in parts.jobs.overdue(now):
+            late = now - job.next_due
+            if timers.get(job.job_id) == job.ncrontab and late < _GRACE:
+                continue
+            if late > _OVERDUE:
+                _log.error("job_overdue: job %s has been due for %s minutes.", job.job_id, late // timedelta(minutes=1))
+            parts.queue.put(RunRequest(job.job_id, new_run_id(now), Trigger.SWEEP))

@@ -1,0 +1,73 @@
+"""Puts the parts together, once per worker process and only when first needed."""
+
+import logging
+from functools import cache
+from typing import TYPE_CHECKING
+
+from functions.settings import AppSettings, read_settings
+from shared.storage.open import Account
+
+if TYPE_CHECKING:
+    from shared.begin import Services
+    from shared.ports import Secrets
+    from shared.storage import Storage
+
+# The SDK logs every request at INFO; what matters of them is in our own errors.
+logging.getLogger("azure").setLevel(logging.WARNING)
+
+
+@cache
+def settings() -> AppSettings:
+    """The app settings of this process."""
+    return read_settings()
+
+
+@cache
+def account() -> Account:
+    """The storage account: by connection string locally, by identity in Azure."""
+    app = settings()
+    if app.storage_connection:
+        return Account(connection_string=app.storage_connection)
+    from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
+
+    credential = (
+        ManagedIdentityCredential(client_id=app.identity_client_id)
+        if app.identity_client_id
+        else DefaultAzureCredential()
+    )
+    return Account(table_url=app.table_url, blob_url=app.blob_url, queue_url=app.queue_url, credential=credential)
+
+
+@cache
+def storage() -> "Storage":
+    """The storage of this process."""
+    from shared.storage import open_storage
+
+    app = settings()
+    return open_storage(account(), prefix=app.prefix, lease_seconds=app.lease_seconds)
+
+
+@cache
+def secrets() -> "Secrets":
+    """Where this process finds secrets."""
+    from shared.storage.local_secrets import LocalSecrets
+
+    return LocalSecrets(settings().secrets, settings().secrets_file)
+
+
+@cache
+def services() -> "Services":
+    """What runs need."""
+    from shared.begin import Services
+    from shared.storage.open import utc_now
+
+    kept = storage()
+    return Services(
+        jobs=kept.jobs,
+        threads=kept.threads,
+        tickets=kept.tickets,
+        queue=kept.queue,
+        secrets=secrets(),
+        clock=utc_now,
+        budget=settings().run_budget,
+    )

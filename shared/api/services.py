@@ -1,0 +1,23 @@
+"""What the Config API needs from outside."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from shared.model import Clock
+from shared.ports import JobStore, ParkedMessages, RunQueue, Secrets, TicketStore
+
+
+@dataclass(frozen=True, slots=True)
+class ApiServices:
+    """The ports behind the API. Requests are served by several threads at a time, which share all of them."""
+
+    jobs: JobStore
+    tickets: TicketStore
+    parked: ParkedMessages
+    queue: RunQueue
+    secrets: Secrets
+    clock: Clock
+    #: The version of the app, as the OpenAPI document gives it.
+    version: str
+    #: Whether the app can do its work (storage answers). May raise `MailConnectorError`, which counts as no.
+    healthy: Callable[[], bool]

@@ -1,0 +1,363 @@
+"""What the API answers, as models: the OpenAPI document is made from them, and so is every answer."""
+
+from datetime import datetime
+from typing import Any, Literal
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.jobs import Job
+from shared.model import (
+    Action,
+    Address,
+    Health,
+    JobRecord,
+    ParkedMessage,
+    RunOutcome,
+    RunReport,
+    StoredAttachment,
+    Ticket,
+    TicketEntry,
+    TicketStatus,
+    Trigger,
+)
+
+
+class View(BaseModel):
+    """Base of every answer. Instants are in UTC."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def body(self) -> dict[str, Any]:
+        """As parsed JSON."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+# --- jobs ------------------------------------------------------------------------------------------------------------
+
+
+class JobStateView(View):
+    """What the runs of the job know. Read-only: sent back in a PUT, it is ignored."""
+
+    created: datetime = Field(description="When the job was first stored.")
+    health: Health = Field(description="failing: a fault that may pass. blocked: a person must mend something.")
+    since: datetime | None = Field(description="Since when the health is what it is.")
+    failures: int = Field(description="Runs in a row that failed.")
+    last_error: str = Field(description="What failed last, and what to do; empty when healthy.")
+    last_occurrence: datetime | None = Field(description="The newest occurrence of the schedule that a run took up.")
+    next_due: datetime | None = Field(description="When the next run is due; null: never (disabled, or ended).")
+    running: str | None = Field(description="The id of the run that holds the mailbox now.")
+    timer: str = Field(description="The NCRONTAB expression (UTC) of the job's timer; empty when it never fires.")
+
+
+class JobView(Job):
+    """A job: its config with every default filled in, its state, and sentences about what is surely not meant."""
+
+    state: JobStateView
+    warning_list: list[str] = Field(serialization_alias="warnings", validation_alias="warnings")
+
+
+class UnreadableJobView(View):
+    """A stored job whose config does not fit this version of the product; ``warnings`` say why."""
+
+    id: str
+    enabled: bool
+    state: JobStateView
+    warnings: list[str]
+
+
+class JobPage(View):
+    """Jobs in the order of their ids."""
+
+    items: list[JobView | UnreadableJobView]
+    next: str | None = Field(description="The cursor of the next page; null on the last one.")
+
+
+def state_view(record: JobRecord, now: datetime) -> JobStateView:
+    """The state of a job as it stands at ``now``."""
+    state = record.state
+    running = bool(state.lease_run) and state.lease_expires is not None and state.lease_expires > now
+    return JobStateView(
+        created=state.created,
+        health=state.health,
+        since=state.health_since,
+        failures=state.failures,
+        last_error=state.last_error,
+        last_occurrence=state.last_occurrence,
+        next_due=state.next_due,
+        running=state.lease_run if running else None,
+        timer=record.ncrontab,
+    )
+
+
+# --- runs ------------------------------------------------------------------------------------------------------------
+
+
+class RunView(View):
+    """The record of one run: a line of the incoming-mail log."""
+
+    id: str
+    job_id: str
+    job_name: str
+    trigger: Trigger
+    outcome: RunOutcome
+    started: datetime = Field(description="When it started; of a queued run, when it was asked for.")
+    ended: datetime | None = Field(description="null while it waits or runs.")
+    duration: float | None = Field(description="Seconds; null while it waits or runs.")
+    created: int = Field(description="Tickets created.")
+    updated: int = Field(description="Tickets modified.")
+    received: int = Field(description="Messages taken up, whatever became of them.")
+    in_box: int = Field(description="Messages in the folder when it was listed.")
+    rejected: int
+    parked: int
+    purged: int
+    errors: int
+    comments: list[str] = Field(description="What failed, what was left, what to do.")
+
+
+class RunPage(View):
+    """Runs, newest first."""
+
+    items: list[RunView]
+    next: str | None = Field(description="The cursor of the next page; null on the last one.")
+
+
+class QueuedView(View):
+    """A run that waits on the run queue."""
+
+    run_id: str = Field(description="Follow it at the address in the Location header.")
+
+
+def run_view(report: RunReport) -> RunView:
+    """A run record for people."""
+    return RunView(
+        id=report.run_id,
+        job_id=report.job_id,
+        job_name=report.job_name,
+        trigger=report.trigger,
+        outcome=report.outcome,
+        started=report.started,
+        ended=report.ended,
+        duration=(report.ended - report.started).total_seconds() if report.ended else None,
+        created=report.created,
+        updated=report.updated,
+        received=report.received,
+        in_box=report.in_box,
+        rejected=report.rejected,
+        parked=report.parked,
+        purged=report.purged,
+        errors=report.errors,
+        comments=list(report.comments),
+    )
+
+
+# --- tickets ---------------------------------------------------------------------------------------------------------
+
+
+class AddressView(View):
+    """A mail address."""
+
+    email: str
+    name: str
+
+
+class AttachmentView(View):
+    """An attachment of an entry. ``href`` is where its bytes are."""
+
+    name: str
+    content_type: str
+    size: int = Field(description="Octets.")
+    sha256: str
+    content_id: str | None
+    inline: bool
+    href: str
+
+
+class EntryView(View):
+    """One message within a ticket."""
+
+    id: str
+    action: Action
+    sender: AddressView | None
+    to: list[AddressView]
+    cc: list[AddressView]
+    subject: str
+    date: datetime
+    text: str
+    html: str | None = Field(description="Sanitised. Show it in a sandbox all the same.")
+    message_id: str | None
+    attachments: list[AttachmentView]
+    defects: list[str] = Field(description="What made no sense in the message.")
+    evidence: list[str] = Field(description="Why the message became what it is.")
+
+
+class TicketSummaryView(View):
+    """A ticket without its entries."""
+
+    id: str
+    job_id: str
+    subject: str
+    status: TicketStatus
+    requester: AddressView | None
+    created: datetime
+    updated: datetime
+    participants: list[str]
+    links: list[str] = Field(description="Ids of tickets that it refers to.")
+
+
+class TicketView(TicketSummaryView):
+    """A ticket with all its entries, oldest first."""
+
+    entries: list[EntryView]
+
+
+class TicketPage(View):
+    """Tickets, newest first."""
+
+    items: list[TicketSummaryView]
+    next: str | None = Field(description="The cursor of the next page; null on the last one.")
+
+
+def ticket_summary(ticket: Ticket) -> TicketSummaryView:
+    """A line of a listing."""
+    return TicketSummaryView(**_summary(ticket))
+
+
+def ticket_view(ticket: Ticket) -> TicketView:
+    """A whole ticket."""
+    return TicketView(**_summary(ticket), entries=[_entry(ticket.ticket_id, entry) for entry in ticket.entries])
+
+
+def _summary(ticket: Ticket) -> dict[str, Any]:
+    return {
+        "id": ticket.ticket_id,
+        "job_id": ticket.job_id,
+        "subject": ticket.subject,
+        "status": ticket.status,
+        "requester": _address(ticket.requester),
+        "created": ticket.created,
+        "updated": ticket.updated,
+        "participants": sorted(ticket.participants),
+        "links": list(ticket.links),
+    }
+
+
+def _entry(ticket_id: str, entry: TicketEntry) -> EntryView:
+    here = f"/api/tickets/{quote(ticket_id, safe='')}/entries/{quote(entry.entry_id, safe='')}/attachments"
+    return EntryView(
+        id=entry.entry_id,
+        action=entry.action,
+        sender=_address(entry.sender),
+        to=_addresses(entry.to),
+        cc=_addresses(entry.cc),
+        subject=entry.subject,
+        date=entry.date,
+        text=entry.text,
+        html=entry.html,
+        message_id=entry.message_id,
+        attachments=[_attachment(each, f"{here}/{index}") for index, each in enumerate(entry.attachments)],
+        defects=list(entry.defects),
+        evidence=list(entry.evidence),
+    )
+
+
+def _attachment(stored: StoredAttachment, href: str) -> AttachmentView:
+    return AttachmentView(
+        name=stored.name,
+        content_type=stored.content_type,
+        size=stored.size,
+        sha256=stored.sha256,
+        content_id=stored.content_id,
+        inline=stored.inline,
+        href=href,
+    )
+
+
+def _address(address: Address | None) -> AddressView | None:
+    return AddressView(email=address.email, name=address.name) if address else None
+
+
+def _addresses(addresses: tuple[Address, ...]) -> list[AddressView]:
+    return [AddressView(email=each.email, name=each.name) for each in addresses]
+
+
+# --- parked messages -------------------------------------------------------------------------------------------------
+
+
+class ParkedView(View):
+    """A message that was given up on: kept, never lost."""
+
+    id: str
+    job_id: str
+    reason: str
+    parked_at: datetime
+    attempts: int
+    size: int = Field(description="Octets.")
+    subject: str
+    sender: str
+    message_id: str
+    mailbox: str
+    raw: str | None = Field(description="Where the original is; null when it could not be fetched.")
+
+
+class ParkedPage(View):
+    """Parked messages, newest first."""
+
+    items: list[ParkedView]
+    next: str | None = Field(description="The cursor of the next page; null on the last one.")
+
+
+class RetriedView(View):
+    """What came of a retry."""
+
+    retried: list[str] = Field(description="The next run takes these up again, with fresh attempts.")
+    refused: list[str] = Field(
+        description="There are no such parked messages, or the job integrates another mailbox by now."
+    )
+
+
+def parked_view(parked: ParkedMessage) -> ParkedView:
+    """A parked message for people."""
+    here = f"/api/jobs/{parked.job_id}/parked/{quote(parked.parked_id, safe='')}"
+    return ParkedView(
+        id=parked.parked_id,
+        job_id=parked.job_id,
+        reason=parked.reason,
+        parked_at=parked.parked_at,
+        attempts=parked.attempts,
+        size=parked.size,
+        subject=parked.subject,
+        sender=parked.sender,
+        message_id=parked.message_id,
+        mailbox=parked.mailbox,
+        raw=f"{here}/raw" if parked.has_raw else None,
+    )
+
+
+# --- the rest --------------------------------------------------------------------------------------------------------
+
+
+class HealthView(View):
+    """Whether the app can do its work. Nothing more, since anybody may ask."""
+
+    status: Literal["ok", "degraded"]
+
+
+class FaultView(View):
+    """One fault, with its place."""
+
+    pointer: str | None = Field(default=None, description="JSON pointer into the document (RFC 6901).")
+    parameter: str | None = Field(default=None, description="The query parameter or header.")
+    detail: str = Field(description="What is wrong, and what to do.")
+
+
+class ProblemView(View):
+    """Problem details (RFC 9457). ``type`` is stable; compare that, and show the rest."""
+
+    type: str = Field(examples=["urn:mail-connector:problem:config-invalid"])
+    title: str
+    status: int
+    detail: str
+    instance: str
+    errors: list[FaultView] | None = Field(default=None, description="Every fault of the document or the query.")
+    other_job: str | None = Field(default=None, description="mailbox-taken: the job that has the mailbox.")

@@ -1,0 +1,92 @@
+"""Whether a job runs now: is it due, who claims it, and what it is given to run with."""
+
+import logging
+import secrets as chance
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from pydantic import ValidationError
+
+from shared.errors import LeaseHeld, Stale
+from shared.jobs import load_job
+from shared.model import Clock, JobRecord, RunOutcome, RunReport, Trigger
+from shared.ports import Claim, JobStore, RunLease, RunQueue, Secrets, Threads, TicketStore
+from shared.schedule.occurrences import Occurrences
+
+_log = logging.getLogger(__name__)
+
+#: These run whether or not an occurrence is due.
+_FORCED = frozenset({Trigger.MANUAL, Trigger.CONTINUATION})
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What runs need from outside."""
+
+    jobs: JobStore
+    threads: Threads
+    tickets: TicketStore
+    queue: RunQueue
+    secrets: Secrets
+    clock: Clock
+    #: How long a run may take: well below the platform's time-out, at which the worker is killed.
+    budget: timedelta
+
+
+def new_run_id(now: datetime) -> str:
+    """An id that sorts by time."""
+    return f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03d}Z-{chance.token_hex(3)}"
+
+
+def begin(job_id: str, trigger: Trigger, services: Services, *, run_id: str = "") -> RunLease | None:
+    """Claim what is due and lease the mailbox, in one conditional write.
+
+    None: the job is gone, nothing is due, or another run holds the mailbox.
+    """
+    for _ in range(3):
+        record = services.jobs.read(job_id)
+        now = services.clock()
+        if record is None:
+            _log.warning("Job %s does not exist (any more): nothing to run.", job_id)
+            return None
+        due = record.enabled and record.state.next_due is not None and record.state.next_due <= now
+        if not due and trigger not in _FORCED:
+            return None
+        run_id = run_id or new_run_id(now)
+        last_occurrence, next_due = _times(record, now)
+        try:
+            return services.jobs.begin(
+                record, Claim(run_id=run_id, trigger=trigger, last_occurrence=last_occurrence, next_due=next_due)
+            )
+        except LeaseHeld as held:
+            _log.info("Job %s: %s This run ends at once.", job_id, held)
+            if trigger is Trigger.MANUAL:
+                services.jobs.note(_skipped(record, run_id, now, str(held)))
+            return None
+        except Stale:
+            # Somebody claimed or changed the job between our two requests: look again.
+            continue
+    return None
+
+
+def _times(record: JobRecord, now: datetime) -> tuple[datetime | None, datetime | None]:
+    """The newest occurrence that a claim stands for, and when the job is due after it."""
+    try:
+        occurrences = Occurrences(load_job(record).schedule)
+    except ValidationError:
+        # The run itself reports this; here it only must not come back every minute.
+        return None, now + timedelta(hours=1)
+    return occurrences.latest_at_or_before(now), occurrences.next_after(now) if record.enabled else None
+
+
+def _skipped(record: JobRecord, run_id: str, now: datetime, why: str) -> RunReport:
+    return RunReport(
+        run_id=run_id,
+        job_id=record.job_id,
+        job_name=record.name,
+        trigger=Trigger.MANUAL,
+        outcome=RunOutcome.SKIPPED,
+        started=now,
+        ended=now,
+        comments=(f"{why} That run sees the same messages.",),
+    )

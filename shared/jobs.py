@@ -1,0 +1,137 @@
+"""A job: the config of one mailbox's integration, in its stored and its wire form (they are the same).
+
+Every fault that can be seen without asking a server is found here, when the config is saved, and all of them at once.
+"""
+
+from datetime import datetime
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from shared.connectors import connector_for, connectors
+from shared.model import Disposition, JobRecord, JobState, Pick, Picking
+from shared.ports import ServerSettings, Settings, TargetSettings
+from shared.routing.settings import RoutingSettings
+from shared.schedule.model import AnySchedule, Schedule
+from shared.targets import targets
+
+#: Also the tail of a function name, hence the narrow alphabet (`job_` + id must fit the platform's 128 characters).
+JOB_ID_PATTERN = r"^[a-z][a-z0-9-]{0,62}$"
+
+
+def _one_of(kinds: list[type[Any]]) -> Any:
+    """A union that is told apart by ``type``; of a single member, just that member."""
+    return Annotated[reduce(or_, kinds), Field(discriminator="type")] if len(kinds) > 1 else kinds[0]
+
+
+if TYPE_CHECKING:
+    Server = ServerSettings
+    TargetChoice = TargetSettings
+else:
+    Server = _one_of([connector.settings for connector in connectors().values()])
+    TargetChoice = _one_of([target.settings for target in targets().values()])
+
+
+class Handling(Settings):
+    """What happens to an original message: the three check boxes of the handling window."""
+
+    mark_as_read: bool = Field(default=False, description="Mark the message as read and keep it on the server.")
+    mark_as_deleted: bool = Field(
+        default=False, description="Mark the message as deleted (IMAP4) or move it to Deleted Items (Exchange)."
+    )
+    purge_deleted_at_end_of_session: bool = Field(
+        default=False,
+        description="At the end of the run, remove for good what this job marked as deleted, and nothing else.",
+    )
+
+    @property
+    def disposition(self) -> Disposition:
+        """As the flow takes it."""
+        return Disposition(
+            read=self.mark_as_read, deleted=self.mark_as_deleted, purge=self.purge_deleted_at_end_of_session
+        )
+
+
+class Job(Settings):
+    """One mailbox, when to look into it, and what becomes of its messages."""
+
+    id: str = Field(pattern=JOB_ID_PATTERN, description="Lower-case letters, digits and hyphens; never changes.")
+    name: str = Field(default="Mail Connector", min_length=1, max_length=100)
+    description: str = Field(default="", max_length=1000)
+    enabled: bool = Field(default=True, description="A disabled job runs only by hand.")
+    server: Server
+    schedule: AnySchedule = Field(default_factory=Schedule)
+    pick: Pick = Field(
+        default=Pick.UNREAD,
+        description="Which messages to take: unread ones, or everything new since the job was created.",
+    )
+    on_success: Handling | None = Field(
+        default=None, description="The original, once its ticket exists. Left out: marked as read."
+    )
+    on_reject: Handling | None = Field(
+        default=None, description="The original, when a rule or guard said no. Left out: left as it is."
+    )
+    reprocess: bool = Field(
+        default=False,
+        description="Make another ticket, run by run, of a message that stays unread. Off: the ledger prevents it.",
+    )
+    routing: RoutingSettings = Field(default_factory=RoutingSettings)
+    target: TargetChoice = Field(default_factory=targets()["table"].settings)
+    max_attempts: int = Field(
+        default=5, ge=1, le=20, description="A message that failed this often is parked, with the reason."
+    )
+    max_message_mb: int = Field(
+        default=25, ge=1, le=150, description="Of a larger message only the header becomes a ticket."
+    )
+    schema_version: Literal[1] = Field(default=1, description="The form of this document.")
+
+    @model_validator(mode="after")
+    def _handling_fits_the_server(self) -> Self:
+        if self._fixed_disposition and (self.on_success or self.on_reject):
+            raise ValueError(
+                f"A {self.server.type} job has no handling settings: this protocol can only delete a message after "
+                "its ticket exists. Leave out on_success and on_reject."
+            )
+        return self
+
+    @property
+    def _fixed_disposition(self) -> Disposition | None:
+        return connector_for(self.server).fixed_disposition
+
+    @property
+    def success_disposition(self) -> Disposition:
+        """What happens to an original whose ticket exists."""
+        if self._fixed_disposition:
+            return self._fixed_disposition
+        return self.on_success.disposition if self.on_success else Disposition(read=True)
+
+    @property
+    def reject_disposition(self) -> Disposition:
+        """What happens to an original that was rejected."""
+        return self.on_reject.disposition if self.on_reject else Disposition()
+
+    def picking(self, state: JobState) -> Picking:
+        """What to list in the mailbox now."""
+        return Picking(self.pick, since=state.created, cursor=state.cursor)
+
+    def warnings(self) -> list[str]:
+        """Sentences about settings that are allowed but surely not meant, or that will stop working."""
+        found = list(self.server.warnings())
+        for block, handling in (("on_success", self.on_success), ("on_reject", self.on_reject)):
+            if handling and handling.purge_deleted_at_end_of_session and not handling.mark_as_deleted:
+                found.append(f"{block}.purge_deleted_at_end_of_session has no effect without mark_as_deleted.")
+        if self.reprocess and not self.success_disposition.marks:
+            found.append("reprocess with neither mark makes one more ticket of every unread message in every run.")
+        return found
+
+
+def load_job(record: JobRecord) -> Job:
+    """The job of a stored row. What was stored was valid, so a fault here is a defect or a hand in the table."""
+    return Job.model_validate_json(record.config)
+
+
+def new_state(created: datetime) -> JobState:
+    """The state of a job that never ran."""
+    return JobState(created=created)

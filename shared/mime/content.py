@@ -1,0 +1,226 @@
+"""From the tree of parts to what a person reads and what is attached.
+
+Each kind of part has a reader; ``_READERS`` says which. A new kind (TNEF, S/MIME, calendar) is a reader in a file of
+its own and a line in that table. Whatever has no reader is kept as an attachment.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from html import escape
+from typing import Final
+
+from shared.mime import header, limits, markup, names, structure
+from shared.mime.charsets import decode
+from shared.mime.readable import readable
+from shared.mime.reading import Reading
+from shared.mime.structure import Part
+from shared.mime.text import clean, one_line, unflow
+from shared.model import Attachment
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of the message's own text, in one form or in both."""
+
+    text: str | None = None
+    #: Sanitised.
+    html: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """Readable text, whichever form there is."""
+        if self.text is not None and (self.text.strip() or not self.html):
+            return self.text
+        return readable(self.html or "")
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """Something to attach, before it has its safe and unique name."""
+
+    given_name: str
+    content_type: str
+    data: bytes
+    content_id: str | None = None
+
+
+@dataclass(slots=True)
+class Content:
+    """What was found so far, in the order of the message."""
+
+    pieces: list[Piece] = field(default_factory=list)
+    leaves: list[Leaf] = field(default_factory=list)
+
+    def joined(self) -> Piece:
+        """All pieces as one. A form that no piece has stays None; where only some have it, the others are put in."""
+        if len(self.pieces) <= 1:
+            return self.pieces[0] if self.pieces else Piece()
+        text = html = None
+        if any(piece.text is not None for piece in self.pieces):
+            text = "\n\n".join(shown for piece in self.pieces if (shown := piece.shown.strip("\n")))
+        if any(piece.html for piece in self.pieces):
+            html = "\n".join(piece.html or _as_html(piece.text or "") for piece in self.pieces)
+        return Piece(text, html)
+
+
+Reader = Callable[[Part, Content, Reading], None]
+
+
+def collect(part: Part, content: Content, reading: Reading) -> None:
+    """Add to ``content`` what ``part`` and the parts below it hold."""
+    reader = _READERS.get(part.content_type)
+    if reader is None and part.content_type.startswith("multipart/"):
+        reader = _each
+    elif reader is None or (part.content_type.startswith("text/") and _beside(part)):
+        reader = keep
+    reader(part, content, reading)
+
+
+def body(content: Content, reading: Reading) -> tuple[str, str | None]:
+    """The text that a person reads, and the HTML if there is any."""
+    piece = content.joined()
+    text = piece.shown.rstrip()
+    if len(text) > limits.TEXT_CHARS:
+        reading.cut(
+            f"The text is longer than {limits.TEXT_CHARS:,} characters; the rest is in the attached original only."
+        )
+    return text[: limits.TEXT_CHARS], piece.html or None
+
+
+def attachments(content: Content, html: str | None, raw: bytes, reading: Reading) -> tuple[Attachment, ...]:
+    """The leaves under safe and unique names; and the original, if something of it was left out."""
+    shown = markup.referenced(html) if html else frozenset[str]()
+    taken: set[str] = set()
+    found: list[Attachment] = []
+    for leaf in content.leaves[: limits.ATTACHMENTS]:
+        name = names.unique(names.safe(leaf.given_name, leaf.content_type), taken)
+        inline = leaf.content_id in shown
+        found.append(Attachment(name, leaf.content_type, leaf.data, leaf.content_id, inline=inline))
+    if len(content.leaves) > limits.ATTACHMENTS:
+        reading.cut(
+            f"The message has more than {limits.ATTACHMENTS} attachments; the rest is in the attached original."
+        )
+    if reading.incomplete:
+        found.append(Attachment(names.unique("original.eml", taken), "message/rfc822", raw))
+    return tuple(found)
+
+
+def keep(part: Part, content: Content, reading: Reading) -> None:
+    """Attach a part as it is."""
+    content_id = header.first(part.fields, "content-id")
+    content.leaves.append(
+        Leaf(
+            part.filename,
+            part.content_type,
+            part.decoded(reading),
+            one_line(header.characters(content_id)).strip("<> ")[: limits.MESSAGE_ID_CHARS] or None
+            if content_id
+            else None,
+        )
+    )
+
+
+def _beside(part: Part) -> bool:
+    """Whether a text part is a file rather than text of the message."""
+    return part.disposition == "attachment" or bool(part.filename)
+
+
+def _each(part: Part, content: Content, reading: Reading) -> None:
+    """multipart/mixed and whatever else: one part after the other (RFC 2046 section 5.1.3)."""
+    for child in part.children:
+        collect(child, content, reading)
+
+
+def _alternative(part: Part, content: Content, reading: Reading) -> None:
+    """The same in several forms (RFC 2046 section 5.1.4): the first text and the last HTML; files are kept."""
+    text = html = None
+    for child in part.children:
+        found = Content()
+        collect(child, found, reading)
+        piece = found.joined()
+        text = piece.text if text is None else text
+        html = piece.html or html
+        content.leaves += found.leaves
+    if text is not None or html:
+        content.pieces.append(Piece(text, html))
+
+
+def _text(part: Part, content: Content, reading: Reading) -> None:
+    text = _characters(part, reading)
+    if part.type_parameters.get("format", "").lower() == "flowed":
+        text = unflow(text, delsp=part.type_parameters.get("delsp", "").lower() == "yes")
+    content.pieces.append(Piece(text=text))
+
+
+def _html(part: Part, content: Content, reading: Reading) -> None:
+    text = _characters(part, reading)
+    kept = text[: reading.html_left]
+    if kept.count("&") > limits.AMPERSANDS:
+        kept = kept[: -len(kept.split("&", limits.AMPERSANDS)[-1]) - 1]
+    reading.html_left -= len(kept)
+    if len(kept) < len(text):
+        reading.cut("The HTML is more than can be shown; the rest is in the attached original only.")
+    content.pieces.append(Piece(html=markup.sanitise(kept, reading)))
+
+
+def _characters(part: Part, reading: Reading) -> str:
+    text, defect = decode(part.decoded(reading), part.charset)
+    if defect:
+        reading.note(defect)
+    return clean(text)
+
+
+def _enclosed(part: Part, content: Content, reading: Reading) -> None:
+    """An enclosed message is kept whole, under its subject if it has no name."""
+    data = part.decoded(reading)
+    name = part.filename
+    if not name:
+        subject = header.first(structure.read_header(data[: limits.HEADER_BYTES], Reading()), "subject") or b""
+        name = header.value(subject, Reading())[:100].replace("/", "_").replace("\\", "_")
+    if name and not name.lower().endswith(".eml"):
+        name += ".eml"
+    content.leaves.append(Leaf(name, part.content_type, data))
+
+
+def _signed(part: Part, content: Content, reading: Reading) -> None:
+    """multipart/signed (RFC 1847): the content is shown, the signature kept."""
+    reading.note("The message is signed; the signature was not checked.")
+    _each(part, content, reading)
+
+
+def _encrypted(part: Part, content: Content, reading: Reading) -> None:
+    """multipart/encrypted (RFC 1847): all of it is kept."""
+    reading.note("The message is encrypted; it is kept as it came, in the attachments.")
+    for child in part.children:
+        keep(child, content, reading)
+
+
+def _smime(part: Part, content: Content, reading: Reading) -> None:
+    """application/pkcs7-mime (RFC 8551)."""
+    reading.note("The message, or a part of it, is in S/MIME form; it is kept unopened, in the attachments.")
+    keep(part, content, reading)
+
+
+def _tnef(part: Part, content: Content, reading: Reading) -> None:
+    """application/ms-tnef, better known as winmail.dat."""
+    reading.note("A part is in Outlook's own form (winmail.dat); it is kept unopened, in the attachments.")
+    keep(part, content, reading)
+
+
+def _as_html(text: str) -> str:
+    return "<div>" + escape(text.strip("\n"), quote=False).replace("\n", "<br>\n") + "</div>"
+
+
+_READERS: Final[Mapping[str, Reader]] = {
+    "multipart/alternative": _alternative,
+    "multipart/signed": _signed,
+    "multipart/encrypted": _encrypted,
+    "text/plain": _text,
+    "text/html": _html,
+    "message/rfc822": _enclosed,
+    "message/global": _enclosed,
+    "application/pkcs7-mime": _smime,
+    "application/x-pkcs7-mime": _smime,
+    "application/ms-tnef": _tnef,
+    "application/vnd.ms-tnef": _tnef,
+}

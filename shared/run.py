@@ -1,0 +1,429 @@
+"""One run of one job: the way of a message, from the mailbox to its ticket and back to the mailbox.
+
+::
+
+    claim the occurrence and lease the mailbox (begin.py)
+    open the mailbox
+      finish what the last run left           delivered but not disposed, disposed but not purged
+      list candidates, drop those that the ledger knows
+      for each batch
+        claim                                 counts the attempt, before a message is touched
+        fetch, parse, route
+        deliver                               idempotent under the message's key
+        ledger: delivered                     before any disposition, always
+        dispose                               read, deleted
+        ledger: disposed
+      purge what this job deleted
+    write the run record and release the mailbox: one transaction
+
+A process that is killed between any two lines leaves the mailbox and the ledger so that the next run goes on there.
+"""
+
+import logging
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from pydantic import ValidationError
+
+from shared.backoff import health_after, job_pause, message_pause
+from shared.begin import Services, begin, new_run_id
+from shared.connectors import connector_for
+from shared.errors import (
+    ConfigInvalid,
+    JobError,
+    LeaseLost,
+    MailConnectorError,
+    MessageError,
+    MessageGone,
+    Unreadable,
+)
+from shared.jobs import Job, load_job
+from shared.ledger import LedgerEntry, Stage, batches, claim
+from shared.mime import parse
+from shared.model import (
+    Decision,
+    Delivery,
+    Health,
+    Message,
+    MessageKey,
+    MessageRef,
+    ParkedMessage,
+    RawMessage,
+    Reject,
+    RunOutcome,
+    RunReport,
+    RunRequest,
+    Trigger,
+)
+from shared.ports import Deadline, Fetched, Mailbox, OpenRequest, RunEnding, RunLease, Target, TargetRequest
+from shared.routing import refers_to, route
+from shared.tally import Tally
+from shared.targets import target_for
+
+_log = logging.getLogger(__name__)
+
+#: Raw bytes in hand between two deliveries; parsed, they take a few times as much memory.
+_IN_HAND_BYTES = 8 * 1024 * 1024
+_MB = 1024 * 1024
+
+
+def run_job(job_id: str, trigger: Trigger, services: Services, *, run_id: str = "") -> RunReport | None:
+    """Run a job if it is due, or whether or not by hand. None: nothing was due, or another run has the mailbox.
+
+    Raises `Unavailable` when storage is away; every other fault ends in the run record.
+    """
+    lease = begin(job_id, trigger, services, run_id=run_id)
+    if lease is None:
+        return None
+    try:
+        return Run(lease, trigger, services).perform()
+    except LeaseLost as lost:
+        _log.warning("A run of job %s stops: %s", job_id, lost)
+        return None
+    finally:
+        lease.abandon()
+
+
+class Run:
+    """One pass of one job over its mailbox, under a lease."""
+
+    def __init__(self, lease: RunLease, trigger: Trigger, services: Services) -> None:
+        self._lease = lease
+        self._ledger = lease.ledger
+        self._record = lease.record
+        self._services = services
+        started = services.clock()
+        #: When to stop taking messages up; what is in hand by then may take a little longer.
+        self._deadline = Deadline(started + services.budget, services.clock)
+        self._hard_deadline = Deadline(started + services.budget * 1.25, services.clock)
+        self._run_id = lease.record.state.lease_run
+        self._tally = Tally(self._run_id, self._record.job_id, self._record.name, trigger, started)
+        #: Entries that the next run would find open. Unknown until the last run's have been read.
+        self._open: dict[MessageKey, LedgerEntry] = {}
+        self._open_is_known = not self._record.state.unfinished
+        #: Taken up and undecided yet; then decided, but not yet written down.
+        self._claimed: dict[MessageKey, LedgerEntry] = {}
+        self._deliveries: list[tuple[LedgerEntry, RawMessage, Delivery]] = []
+        self._settled: list[LedgerEntry] = []
+        self._tickets_of_this_run: dict[str, str] = {}
+        self._cursor = self._record.state.cursor
+        self._mail_left = False
+
+    def perform(self) -> RunReport:
+        """The whole run. Raises `LeaseLost` when another run has taken over."""
+        fault: JobError | None = None
+        try:
+            self._job = self._load()
+            self._target = self._open_target()
+            with self._open_mailbox() as mailbox:
+                self._finish_what_was_left(mailbox)
+                self._take_up_candidates(mailbox)
+                self._purge(mailbox)
+        except JobError as error:
+            fault = error
+            self._give_back()
+        except MailConnectorError:
+            raise
+        except Exception:  # noqa: BLE001 (logged whole; a job that met a defect must not look like a quiet one)
+            # The claims stay counted: if one message did this, it is found by being taken up in ever smaller company.
+            _log.exception("Run %s of job %s met a defect.", self._run_id, self._record.job_id)
+            fault = JobError(
+                "The run stopped at a defect of ours.", remedy="The log has the details; please report it."
+            )
+        return self._end(fault)
+
+    # --- the way of a message ----------------------------------------------------------------------------------------
+
+    def _finish_what_was_left(self, mailbox: Mailbox) -> None:
+        """Whatever has its ticket is disposed of first; whatever was only taken up comes again with the candidates."""
+        self._open.update((entry.key, entry) for entry in self._ledger.unfinished())
+        self._open_is_known = True
+        self._dispose(mailbox, [entry for entry in self._open.values() if _wants_disposition(entry)])
+
+    def _take_up_candidates(self, mailbox: Mailbox) -> None:
+        """List, drop what is known, and handle the rest batch by batch until the time is up."""
+        listing = mailbox.candidates(self._job.picking(self._record.state))
+        self._tally.in_box = listing.in_box
+        left = {_listed_key(entry): entry for entry in self._open.values() if entry.undelivered}
+        known = {**self._ledger.look_up(listing.refs), **left}
+        refs = {key: entry.ref for key, entry in left.items()} | {ref.key: ref for ref in listing.refs}
+        todo = [pair for key, ref in refs.items() if (pair := self._claimable(ref, known.get(key)))]
+        for batch in batches(todo):
+            if self._deadline.passed:
+                self._mail_left = True
+                break
+            self._handle(mailbox, batch)
+        if not self._mail_left:
+            self._cursor = listing.cursor
+
+    def _handle(self, mailbox: Mailbox, batch: Sequence[tuple[MessageRef, LedgerEntry | None]]) -> None:
+        """Claim a batch, then fetch, parse, route and deliver it."""
+        claims = [claim(ref, entry, self._run_id) for ref, entry in batch]
+        self._record_entries(claims)
+        self._claimed = {entry.key: entry for entry in claims}
+        self._tally.received += len(claims)
+        in_hand = 0
+        for fetched in mailbox.fetch([entry.ref for entry in claims], max_bytes=self._job.max_message_mb * _MB):
+            entry = self._claimed[fetched.ref.key]
+            self._take_up(mailbox, entry, self._kept_copy(entry, fetched))
+            in_hand += len(fetched.raw.data) if fetched.raw else 0
+            if len(self._deliveries) >= self._target.batch or in_hand >= _IN_HAND_BYTES:
+                self._deliver(mailbox)
+                in_hand = 0
+                if self._deadline.passed:
+                    self._mail_left = self._mail_left or bool(self._claimed)
+                    break
+        self._deliver(mailbox)
+        self._give_back()
+
+    def _take_up(self, mailbox: Mailbox, entry: LedgerEntry, fetched: Fetched) -> None:
+        """Decide what becomes of one message. Nothing that is wrong with it reaches the others."""
+        if fetched.raw is None:
+            self._fail(entry, fetched.error or Unreadable("The server gave no answer for this message."), None)
+        elif entry.attempts > self._job.max_attempts:
+            # It was taken up as often as it may be and never came to an end: the worker died with it, each time.
+            reason = "The worker stopped every time it handled this message; it was not opened again."
+            self._park(entry, Unreadable(reason), fetched.raw)
+        else:
+            try:
+                message = parse(fetched.raw.data, header_only=fetched.raw.header_only, size=fetched.raw.size)
+                if self._follows_one_in_hand(message):
+                    self._deliver(mailbox)
+                decision = self._route(message)
+            except MailConnectorError:
+                raise
+            except Exception:  # noqa: BLE001 (logged whole; one message must never stop the others)
+                _log.exception("Job %s cannot handle message %s.", self._job.id, entry.key.item)
+                self._fail(entry, Unreadable("A defect of ours; the log has the details."), fetched.raw)
+                return
+            if isinstance(decision, Reject):
+                self._tally.rejected += 1
+                self._settle(
+                    entry.reject(
+                        decision.reason,
+                        self._job.reject_disposition,
+                        message_id=message.message_id or "",
+                        sha256=message.sha256,
+                    )
+                )
+            else:
+                delivery = Delivery(entry.key, message, decision, fetched.raw.ref.received)
+                self._deliveries.append((entry, fetched.raw, delivery))
+
+    def _route(self, message: Message) -> Decision:
+        """Create, modify or reject, and why."""
+        reference = refers_to(message, self._job.routing)
+        threads = self._find_threads(reference.message_ids)
+        wanted = {*reference.ticket_ids, *threads.values()}
+        tickets = self._target.look_up(wanted) if wanted else {}
+        return route(message, self._job.routing, reference=reference, threads=threads, tickets=tickets)
+
+    def _deliver(self, mailbox: Mailbox) -> None:
+        """Have the tickets made; write that down; only then touch the originals."""
+        deliveries, self._deliveries = self._deliveries, []
+        answers = self._target.apply([delivery for _, _, delivery in deliveries]) if deliveries else []
+        threads: dict[str, str] = {}
+        for (entry, raw, delivery), answer in zip(deliveries, answers, strict=True):
+            if isinstance(answer, MessageError):
+                self._fail(entry, answer, raw)
+                continue
+            message_id = delivery.message.message_id or ""
+            if message_id:
+                threads[message_id] = answer.ticket_id
+            self._tally.delivered(answer.action)
+            self._settle(
+                entry.deliver(
+                    answer, self._job.success_disposition, message_id=message_id, sha256=delivery.message.sha256
+                )
+            )
+        if threads:
+            self._services.threads.remember(self._job.target.scope(), threads)
+            self._tickets_of_this_run.update(threads)
+        settled, self._settled = self._settled, []
+        self._record_entries(settled)
+        self._dispose(mailbox, [entry for entry in settled if _wants_disposition(entry)])
+
+    def _dispose(self, mailbox: Mailbox, entries: Sequence[LedgerEntry]) -> None:
+        """Mark the originals as each entry says, and write that down."""
+        done: list[LedgerEntry] = []
+        for disposition in dict.fromkeys(entry.disposition for entry in entries):
+            marked = {entry.key: entry for entry in entries if entry.disposition == disposition}
+            for answer in mailbox.dispose([entry.ref for entry in marked.values()], disposition):
+                entry = marked[answer.ref.key]
+                if answer.error is None:
+                    done.append(entry.dispose(answer.ref.handle))
+                elif isinstance(answer.error, MessageGone):
+                    done.append(entry.finish())
+                else:
+                    self._tally.failed(f"A message has its ticket, but is not marked yet: {answer.error}")
+        self._record_entries(done)
+
+    def _purge(self, mailbox: Mailbox) -> None:
+        """Remove for good what this job marked as deleted, in this run or one that did not get here."""
+        marked = {entry.key: entry for entry in self._open.values() if entry.stage is Stage.DISPOSED}
+        if not marked:
+            return
+        done: list[LedgerEntry] = []
+        for answer in mailbox.purge([entry.ref for entry in marked.values()]):
+            if answer.error is None or isinstance(answer.error, MessageGone):
+                done.append(marked[answer.ref.key].finish())
+            else:
+                self._tally.say(f"Not purged: {answer.error}")
+        self._tally.purged += len(done)
+        self._record_entries(done)
+
+    # --- messages that do not come through ---------------------------------------------------------------------------
+
+    def _fail(self, entry: LedgerEntry, error: MessageError, raw: RawMessage | None) -> None:
+        """Leave the message untouched for a later run, or give up on it."""
+        if isinstance(error, MessageGone):
+            self._settle(entry.finish())
+        elif entry.attempts >= self._job.max_attempts:
+            self._park(entry, error, raw)
+        else:
+            again = self._services.clock() + message_pause(entry.attempts)
+            self._tally.failed(f"A message could not be handled (attempt {entry.attempts}): {error}")
+            self._settle(entry.fail(str(error), again))
+
+    def _park(self, entry: LedgerEntry, error: MessageError, raw: RawMessage | None) -> None:
+        """Keep the message aside with its raw bytes and the reason, so that it is neither lost nor in the way."""
+        now = self._services.clock()
+        message = parse(raw.data, header_only=True) if raw and entry.attempts <= self._job.max_attempts else None
+        parked = ParkedMessage(
+            parked_id=f"{now:%Y%m%dT%H%M%S}-{entry.key.digest[:12]}",
+            job_id=entry.key.job_id,
+            item=entry.key.item,
+            mailbox=entry.key.mailbox,
+            reason=str(error),
+            parked_at=now,
+            attempts=entry.attempts,
+            size=raw.size if raw else 0,
+            subject=message.subject if message else "",
+            sender=str(message.sender or "") if message else "",
+            message_id=(message.message_id or "") if message else "",
+            has_raw=raw is not None,
+        )
+        self._ledger.park(entry.park(str(error)), parked, raw.data if raw else None)
+        self._claimed.pop(entry.key, None)
+        self._open.pop(entry.key, None)
+        self._tally.parked += 1
+        self._tally.failed(f"A message was parked after {entry.attempts} attempts: {error}")
+        _log.error("message_parked: job %s gave up on message %s: %s", self._job.id, entry.key.item, error)
+
+    def _give_back(self) -> None:
+        """Take back the claims on messages that nothing was decided for: what stopped us was not their fault."""
+        claimed, self._claimed = list(self._claimed.values()), {}
+        self._deliveries, self._settled = [], []
+        if claimed:
+            self._record_entries([entry.give_back() for entry in claimed])
+
+    def _kept_copy(self, entry: LedgerEntry, fetched: Fetched) -> Fetched:
+        """A message that is retried after parking may have left the mailbox; its kept copy has not."""
+        if not isinstance(fetched.error, MessageGone):
+            return fetched
+        data = self._ledger.kept_copy(entry)
+        return fetched if data is None else Fetched(fetched.ref, RawMessage(fetched.ref, data, len(data)))
+
+    # --- bookkeeping -------------------------------------------------------------------------------------------------
+
+    def _record_entries(self, entries: Sequence[LedgerEntry]) -> None:
+        """Write entries to the ledger, and remember which of them the next run would find open."""
+        if entries:
+            self._ledger.record(entries)
+        for entry in entries:
+            if entry.open:
+                self._open[entry.key] = entry
+            else:
+                self._open.pop(entry.key, None)
+            if entry.stage is not Stage.CLAIMED:
+                self._claimed.pop(entry.key, None)
+
+    def _settle(self, entry: LedgerEntry) -> None:
+        self._settled.append(entry)
+
+    def _claimable(self, ref: MessageRef, entry: LedgerEntry | None) -> tuple[MessageRef, LedgerEntry | None] | None:
+        """The message as it is to be claimed, or None where the ledger says that nothing is to be done for it now."""
+        if entry is None:
+            return ref, None
+        if entry.undelivered:
+            resting = entry.retry_at is not None and entry.retry_at > self._services.clock()
+            return None if resting else (replace(ref, key=entry.key), entry)
+        if self._job.reprocess and entry.stage is Stage.DONE and not entry.disposition.marks:
+            return replace(ref, key=replace(ref.key, generation=entry.key.generation + 1)), None
+        return None
+
+    def _follows_one_in_hand(self, message: Message) -> bool:
+        """Whether it answers a message whose ticket is about to be made."""
+        in_hand = {delivery.message.message_id for _, _, delivery in self._deliveries}
+        return any(message_id in in_hand for message_id in (*message.in_reply_to, *message.references))
+
+    def _find_threads(self, message_ids: Sequence[str]) -> Mapping[str, str]:
+        """The ticket of the first Message-ID that has one: the nearest relative decides."""
+        for message_id in message_ids:
+            ticket_id = self._tickets_of_this_run.get(message_id) or self._services.threads.find(
+                self._job.target.scope(), [message_id]
+            ).get(message_id)
+            if ticket_id:
+                return {message_id: ticket_id}
+        return {}
+
+    # --- beginning and end -------------------------------------------------------------------------------------------
+
+    def _load(self) -> Job:
+        try:
+            return load_job(self._record)
+        except ValidationError as error:
+            raise ConfigInvalid(
+                f"The stored config of job {self._record.job_id!r} is not valid ({error.error_count()} faults).",
+                remedy="Save the job again through the API, which names each fault.",
+            ) from error
+
+    def _open_target(self) -> Target:
+        settings = self._job.target
+        request = TargetRequest(self._job.id, settings, self._services.secrets, self._services.tickets)
+        return target_for(settings).open(request)
+
+    def _open_mailbox(self) -> Mailbox:
+        settings = self._job.server
+        request = OpenRequest(self._job.id, settings, self._services.secrets, self._hard_deadline)
+        return connector_for(settings).open(request)
+
+    def _end(self, fault: JobError | None) -> RunReport:
+        """Write the run record, the job's new state and the release."""
+        now = self._services.clock()
+        state = self._record.state
+        failures = state.failures + 1 if fault else 0
+        next_due = None
+        outcome = RunOutcome.CONTINUED if self._mail_left else RunOutcome.COMPLETED
+        if fault:
+            outcome = RunOutcome.FAILED
+            self._tally.failed(str(fault))
+            if self._record.enabled:
+                next_due = now + job_pause(fault, failures, chance=random.random())  # noqa: S311 (spreads load only)
+            _log.error("job_failed: job %s, run %s: %s", self._record.job_id, self._run_id, fault)
+        report = self._tally.report(outcome, now)
+        self._lease.finish(
+            RunEnding(
+                report=report,
+                next_due=next_due,
+                failures=failures,
+                health=health_after(fault) if fault else Health.HEALTHY,
+                last_error=str(fault or ""),
+                unfinished=bool(self._open) or not self._open_is_known,
+                cursor=self._cursor if not fault else state.cursor,
+            )
+        )
+        if outcome is RunOutcome.CONTINUED:
+            again = RunRequest(self._record.job_id, new_run_id(now), Trigger.CONTINUATION)
+            self._services.queue.put(again)
+        return report
+
+
+def _wants_disposition(entry: LedgerEntry) -> bool:
+    return entry.stage in {Stage.DELIVERED, Stage.REJECTED}
+
+
+def _listed_key(entry: LedgerEntry) -> MessageKey:
+    """The key under which a mailbox lists the entry's message."""
+    return replace(entry.key, generation=0)

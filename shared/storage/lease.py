@@ -1,0 +1,206 @@
+"""The hold of one run on one mailbox, and the fence that every ledger write passes.
+
+::
+
+    begin      merge job row  If-Match etag0   lease_run=R lease_token=T  -> etag1
+    ledger     [rows..., merge job row If-Match etag1 lease_expires+]  -> etag2    all of it or nothing
+    heartbeat  merge job row  If-Match etag2   lease_expires+             -> etag3
+    finish     [run record, merge job row If-Match etag3 lease_run=""]
+
+Whoever changes the row in between (the API a config, a person a retry) makes our ETag stale. Then we read the row
+again: if it still bears our token, we go on with the new ETag; if not, another run has taken over, and `LeaseLost` ends
+this one before it wrote anything. A write whose answer was lost looks the same, and ends the same: it is sent
+again, and writing the same rows twice changes nothing.
+"""
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from shared.errors import LeaseLost, MailConnectorError, Unavailable
+from shared.ledger import LedgerEntry
+from shared.model import Clock, JobRecord, MessageKey, MessageRef, ParkedMessage
+from shared.ports import RunEnding
+from shared.storage.blobs import Container
+from shared.storage.keys import bucket, prefix_end, write_time
+from shared.storage.limits import TRANSACTION_ENTITIES
+from shared.storage.rows import (
+    copy_path,
+    ending_columns,
+    job_key,
+    key_ranges,
+    keys,
+    ledger_prefix,
+    read_entry,
+    write_entry,
+    write_parked,
+    write_run,
+)
+from shared.storage.table import Row, RowConflict, Table, Write
+
+_log = logging.getLogger(__name__)
+
+#: How often a row that others keep changing is read again before we call storage unavailable.
+_TRIES = 20
+
+
+class TableRunLease:
+    """See `shared.ports.RunLease`. Its ledger and its heartbeat share the lock, hence one ETag."""
+
+    def __init__(
+        self, table: Table, copies: Container, clock: Clock, record: JobRecord, *, token: str, lasts: timedelta
+    ) -> None:
+        self._table = table
+        self._clock = clock
+        self._record = record
+        self._run_id = record.state.lease_run
+        self._token = token
+        self._lasts = lasts
+        self._etag = record.etag
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._unfinished = record.state.unfinished
+        self._reopened = False
+        self._ledger = TableLedger(self, table, copies, clock, record)
+        threading.Thread(target=self._renew, name=f"lease of {record.job_id}", daemon=True).start()
+
+    @property
+    def record(self) -> JobRecord:
+        """See the port."""
+        return self._record
+
+    @property
+    def ledger(self) -> "TableLedger":
+        """See the port."""
+        return self._ledger
+
+    def finish(self, ending: RunEnding) -> None:
+        """See the port."""
+        columns = ending_columns(ending, self._clock(), health_before=self._record.state.health)
+        with self._lock:
+            self._refuse_after_end()
+            self._ended.set()
+            self._write([Write("put", write_run(ending.report))], columns)
+
+    def abandon(self) -> None:
+        """See the port."""
+        self._ended.set()
+
+    def write(self, writes: Sequence[Write], columns: Row | None = None) -> None:
+        """Write rows and renew the lease, in one transaction that takes effect only while we hold the lease."""
+        with self._lock:
+            self._refuse_after_end()
+            self._write(writes, columns)
+
+    def _write(self, writes: Sequence[Write], columns: Row | None) -> None:
+        for _ in range(_TRIES):
+            try:
+                self._etag = self._table.write(*writes, self._fence(columns))[-1]
+            except RowConflict:
+                if self._read_again(columns):
+                    return
+            else:
+                return
+        raise Unavailable(f"The row of job {self._record.job_id!r} keeps changing under its run.")
+
+    def _refuse_after_end(self) -> None:
+        if self._ended.is_set():
+            raise LeaseLost(f"Run {self._run_id} of job {self._record.job_id!r} has ended or lost its lease.")
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the ledger may have open entries."""
+        return self._unfinished
+
+    def mark_unfinished(self) -> Row:
+        """What the job's row must say from now on, because the ledger has open entries."""
+        if self._unfinished:
+            return {}
+        self._unfinished = True
+        return {"unfinished": True}
+
+    def _fence(self, columns: Row | None) -> Write:
+        renewed: Row = {"lease_expires": write_time(self._clock() + self._lasts), **(columns or {})}
+        if self._reopened and "unfinished" in renewed:
+            renewed["unfinished"] = True
+        return Write("merge", {**keys(self._record.job_id, job_key(self._record.job_id)), **renewed}, self._etag)
+
+    def _read_again(self, columns: Row | None) -> bool:
+        """Learn the row's new ETag if we still hold it. True when it turns out that our last write did happen."""
+        row = self._table.get(bucket(self._record.job_id), job_key(self._record.job_id))
+        if row is None or row.get("lease_token") != self._token:
+            self._ended.set()
+            raise LeaseLost(f"Another run has taken over job {self._record.job_id!r}, or the job was deleted.")
+        self._etag = row["etag"]
+        self._reopened = self._reopened or row.get("reopened", "") != self._record.state.reopened
+        if row["lease_run"] == self._run_id:
+            return False
+        if columns and columns.get("lease_run") == "":
+            return True
+        raise LeaseLost(f"The lease of job {self._record.job_id!r} was released.")
+
+    def _renew(self) -> None:
+        while not self._ended.wait(self._lasts.total_seconds() / 3):
+            try:
+                self.write([])
+            except LeaseLost:
+                return
+            except MailConnectorError as fault:
+                # The run itself meets the same fault and reports it; the lease may yet be renewed in time.
+                _log.warning("Lease of job %s not renewed: %s", self._record.job_id, fault)
+
+
+class TableLedger:
+    """See `shared.ports.Ledger`."""
+
+    def __init__(self, lease: TableRunLease, table: Table, copies: Container, clock: Clock, record: JobRecord) -> None:
+        self._lease = lease
+        self._table = table
+        self._copies = copies
+        self._clock = clock
+        self._job = record
+
+    def unfinished(self) -> Sequence[LedgerEntry]:
+        """See the port."""
+        if not self._lease.unfinished:
+            return []
+        low = ledger_prefix(self._job.job_id, self._job.mailbox)
+        rows = self._table.rows(bucket(self._job.job_id), low, prefix_end(low), where="open eq true")
+        return [self._read(row) for row in rows]
+
+    def look_up(self, refs: Sequence[MessageRef]) -> Mapping[MessageKey, LedgerEntry]:
+        """See the port. A request for each thousand neighbours."""
+        wanted = {ref.key for ref in refs}
+        found: dict[MessageKey, LedgerEntry] = {}
+        for low, high in key_ranges(refs):
+            for row in self._table.rows(bucket(self._job.job_id), low, high + "\x20"):
+                entry = self._read(row)
+                key = replace(entry.key, generation=0)
+                if key in wanted:
+                    found[key] = entry
+        return found
+
+    def record(self, entries: Sequence[LedgerEntry]) -> None:
+        """See the port. A request for each 99 entries: the hundredth row is the fence."""
+        now = self._clock()
+        step = TRANSACTION_ENTITIES - 1
+        for start in range(0, len(entries), step):
+            part = entries[start : start + step]
+            columns = self._lease.mark_unfinished() if any(entry.open for entry in part) else {}
+            self._lease.write([Write("put", write_entry(entry, now)) for entry in part], columns)
+
+    def kept_copy(self, entry: LedgerEntry) -> bytes | None:
+        """See the port."""
+        return self._copies.read(copy_path(entry.key)) if entry.kept else None
+
+    def park(self, entry: LedgerEntry, parked: ParkedMessage, raw: bytes | None) -> None:
+        """See the port."""
+        if raw is not None:
+            self._copies.put(copy_path(entry.key), raw)
+        now = self._clock()
+        self._lease.write([Write("put", write_entry(entry, now)), Write("put", write_parked(parked))])
+
+    def _read(self, row: Row) -> LedgerEntry:
+        return read_entry(row, self._job.job_id, self._job.mailbox)

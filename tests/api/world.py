@@ -1,0 +1,148 @@
+"""The Config API over fakes, served over a real socket."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, cast
+from urllib.parse import unquote
+
+import httpx
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from shared.api import ApiServices, create_app
+from shared.api.views import ProblemView
+from shared.errors import ConfigInvalid, Unavailable
+from tests.builders import NOW
+from tests.fakes.clock import FakeClock
+from tests.fakes.storage import FakeStorage
+
+#: What the secret of every job in these tests is; it may never be seen again.
+PASSWORD = "hunter2-Zx81-marked"
+
+
+@dataclass
+class FakeSecrets:
+    """See `shared.ports.Secrets`."""
+
+    values: dict[str, str] = field(default_factory=lambda: {"support-mailbox": PASSWORD})
+    away: bool = False
+
+    def get(self, name: str) -> str:
+        """See the port."""
+        if self.away:
+            raise Unavailable("The vault does not answer.")
+        if name not in self.values:
+            raise ConfigInvalid(f"There is no secret {name!r}.", remedy="Store it in the vault.")
+        return self.values[name]
+
+
+class Away:
+    """A port of any kind whose storage does not answer."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __getattr__(self, name: str) -> Any:
+        def fail(*_args: object, **_keywords: object) -> None:
+            raise self._error
+
+        return fail
+
+
+class Switch:
+    """Serves whichever application the present test has made."""
+
+    app: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one connection on."""
+        await self.app(scope, receive, send)
+
+
+@dataclass
+class World:
+    """A client of the API, and what stands behind the API."""
+
+    client: httpx.Client
+    switch: Switch
+    clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
+    secrets: FakeSecrets = field(default_factory=FakeSecrets)
+    healthy: bool = True
+
+    def __post_init__(self) -> None:
+        self.storage = FakeStorage(self.clock)
+        self.serve()
+
+    def serve(self, **ports: Any) -> None:
+        """Serve the API over the fakes, some ``ports`` of which may be others."""
+        usual: dict[str, Any] = {
+            "jobs": self.storage.jobs,
+            "tickets": self.storage.tickets,
+            "parked": self.storage.parked,
+            "queue": self.storage.queue,
+            "secrets": self.secrets,
+            "clock": self.clock,
+            "version": "1.2.3",
+            "healthy": lambda: self.healthy,
+        }
+        self.switch.app = create_app(ApiServices(**{**usual, **ports}))
+
+    def lose_storage(self, error: Exception) -> None:
+        """Let every port of storage raise ``error`` from now on."""
+        away = cast("Any", Away(error))
+        self.serve(jobs=away, tickets=away, parked=away, queue=away)
+
+    def create(self, **changes: Any) -> httpx.Response:
+        """Create a job, and give the answer."""
+        answer = self.client.post("/api/jobs", json=make_job(**changes))
+        assert answer.status_code == 201, answer.text
+        return answer
+
+
+def make_job(**changes: Any) -> dict[str, Any]:
+    """A config as an administrator writes it."""
+    job_id = changes.get("id", "support")
+    job: dict[str, Any] = {
+        "id": job_id,
+        "name": "Support mailbox",
+        "server": {
+            "type": "imap4",
+            "host": "mail.example",
+            "username": f"{job_id}@mail.example",
+            "password_secret": "support-mailbox",
+        },
+    }
+    return {**job, **changes}
+
+
+def problem(answer: httpx.Response, status: int, kind: str) -> dict[str, Any]:
+    """The body of an answer that must be this problem (RFC 9457)."""
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
+    body: dict[str, Any] = answer.json()
+    ProblemView.model_validate(body)
+    assert body["type"] == f"urn:mail-connector:problem:{kind}"
+    assert (body["status"], body["instance"]) == (
+        status,
+        unquote(answer.request.url.raw_path.decode().partition("?")[0]),
+    )
+    return body
+
+
+@contextmanager
+def serving(app: ASGIApp) -> Iterator[httpx.Client]:
+    """Serve ``app`` on a free port of this machine and give a client of it."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        config = uvicorn.Config(app, lifespan="off", ws="none", log_config=None, access_log=False)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, args=([listening],))
+        thread.start()
+        try:
+            port = listening.getsockname()[1]
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+                yield client
+        finally:
+            server.should_exit = True
+            thread.join()

@@ -1,0 +1,120 @@
+"""The Mailbox contract over the fake and over IMAP4 on Dovecot."""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shared.connectors.imap import Imap4Settings, open_mailbox
+from shared.ports import Deadline, Mailbox, OpenRequest
+from tests.contract.mailbox import MailboxContract, Outside, World
+from tests.fakes.mailbox import FakeFolder, FakeMailbox, Stored
+from tests.servers.dovecot import Dovecot, User, dovecot
+
+__all__ = ["dovecot"]
+
+
+def _subject(data: bytes) -> str:
+    found = re.search(rb"^Subject: (.*?)\r?$", data, re.MULTILINE)
+    assert found
+    return found[1].decode()
+
+
+class _FakeWorld(World):
+    def __init__(self) -> None:
+        self._folder = FakeFolder()
+
+    def open(self) -> Mailbox:
+        return FakeMailbox(self._folder)
+
+    def deliver(self, data: bytes, *, seen: bool = False, received: datetime | None = None) -> None:
+        self._folder.deliver(data, seen=seen, received=received)
+
+    def outside(self) -> Sequence[Outside]:
+        return [Outside(_subject(one.data), one.seen, one.deleted) for one in self._folder.messages.values()]
+
+    def _find(self, subject: str) -> Stored:
+        return next(one for one in self._folder.messages.values() if _subject(one.data) == subject)
+
+    def mark_read(self, subject: str) -> None:
+        self._find(subject).seen = True
+
+    def mark_deleted(self, subject: str) -> None:
+        self._find(subject).deleted = True
+
+    def restore(self, subject: str) -> None:
+        self._find(subject).deleted = False
+
+    def remove(self, subject: str) -> None:
+        del self._folder.messages[self._find(subject).uid]
+
+
+class _Password:
+    def __init__(self, user: User) -> None:
+        self._user = user
+
+    def get(self, name: str) -> str:
+        assert name == "mailbox"
+        return self._user.password
+
+
+class _ImapWorld(World):
+    def __init__(self, server: Dovecot) -> None:
+        self._server = server
+        self._user = server.new_mailbox()
+
+    def open(self) -> Mailbox:
+        settings = Imap4Settings(
+            type="imap4",
+            host=self._server.host,
+            port=self._server.imaps_port,
+            username=self._user.name,
+            password_secret="mailbox",
+            ca_file=str(self._server.ca_file),
+        )
+        deadline = Deadline(datetime.now(UTC) + timedelta(minutes=1), lambda: datetime.now(UTC))
+        return open_mailbox(OpenRequest("job", settings, _Password(self._user), deadline))
+
+    def deliver(self, data: bytes, *, seen: bool = False, received: datetime | None = None) -> None:
+        when = received.strftime("%d-%b-%Y %H:%M:%S +0000") if received else None
+        self._server.append(self._user, "INBOX", data, r"\Seen" if seen else "", received=when)
+
+    def outside(self) -> Sequence[Outside]:
+        return [
+            Outside(_subject(one.data), r"\Seen" in one.flags, r"\Deleted" in one.flags)
+            for one in self._server.messages(self._user)
+        ]
+
+    def _uid(self, subject: str) -> int:
+        return next(one.uid for one in self._server.messages(self._user) if _subject(one.data) == subject)
+
+    def mark_read(self, subject: str) -> None:
+        self._server.flag(self._user, self._uid(subject), "+FLAGS", r"\Seen")
+
+    def mark_deleted(self, subject: str) -> None:
+        self._server.flag(self._user, self._uid(subject), "+FLAGS", r"\Deleted")
+
+    def restore(self, subject: str) -> None:
+        self._server.flag(self._user, self._uid(subject), "-FLAGS", r"\Deleted")
+
+    def remove(self, subject: str) -> None:
+        self._server.expunge(self._user, self._uid(subject))
+
+
+class TestFakeMailbox(MailboxContract):
+    """The fake that stands for a mailbox in the tests of the flow."""
+
+    @pytest.fixture
+    def world(self) -> World:
+        """A folder in memory."""
+        return _FakeWorld()
+
+
+class TestImapMailbox(MailboxContract):
+    """IMAP4 on Dovecot, over TLS."""
+
+    @pytest.fixture
+    def world(self, dovecot: Dovecot) -> World:
+        """A mailbox of its own on the server of the session."""
+        return _ImapWorld(dovecot)

@@ -1,0 +1,134 @@
+"""The run lease and the ledger in memory.
+
+Expiry goes by the given clock alone: a test that lets more than a lease's time pass without a write has a run that
+died, and no background thread hides it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from shared.errors import LeaseLost
+from shared.ledger import LedgerEntry
+from shared.model import Health, JobRecord, MessageKey, MessageRef, ParkedMessage
+from shared.ports import Ledger, RunEnding
+from tests.fakes.rows import Place, Rows
+
+#: What one transaction holds beside the row that carries the lease.
+TRANSACTION = 99
+
+
+class FakeLease:
+    """See `shared.ports.RunLease`."""
+
+    def __init__(self, rows: Rows, record: JobRecord) -> None:
+        self._rows = rows
+        self._record = record
+        self._ledger = FakeLedger(rows, record)
+
+    @property
+    def record(self) -> JobRecord:
+        """See the port."""
+        return self._record
+
+    @property
+    def ledger(self) -> Ledger:
+        """See the port."""
+        return self._ledger
+
+    def finish(self, ending: RunEnding) -> None:
+        """See the port."""
+        rows = self._rows
+        with rows.writing("lease.finish"):
+            stored = still_held(rows, self._record)
+            before = stored.state
+            health = Health(ending.health)
+            state = replace(
+                before,
+                next_due=ending.next_due or before.next_due,
+                failures=ending.failures,
+                health=health,
+                health_since=before.health_since if health == before.health else rows.clock(),
+                last_error=ending.last_error,
+                unfinished=ending.unfinished or before.reopened != self._record.state.reopened,
+                cursor=ending.cursor if stored.mailbox == self._record.mailbox else None,
+                lease_run="",
+                lease_trigger="",
+                lease_started=None,
+                lease_expires=None,
+            )
+            rows.store(replace(stored, state=state))
+            rows.runs.setdefault(stored.job_id, {})[ending.report.run_id] = ending.report
+
+    def abandon(self) -> None:
+        """See the port. Nothing renews this lease in the background, so there is nothing to stop."""
+
+
+class FakeLedger:
+    """See `shared.ports.Ledger`."""
+
+    def __init__(self, rows: Rows, record: JobRecord) -> None:
+        self._rows = rows
+        self._record = record
+        self._entries = rows.ledger.setdefault(record.job_id, {})
+        self._may_be_open = record.state.unfinished
+
+    def unfinished(self) -> Sequence[LedgerEntry]:
+        """See the port."""
+        if not self._may_be_open:
+            return ()
+        with self._rows.lock:
+            mine = [entry for entry in self._entries.values() if entry.key.mailbox == self._record.mailbox]
+        return sorted((entry for entry in mine if entry.open), key=lambda entry: entry.key)
+
+    def look_up(self, refs: Sequence[MessageRef]) -> Mapping[MessageKey, LedgerEntry]:
+        """See the port."""
+        with self._rows.lock:
+            found = {ref.key: self._entries.get(place(ref.key)) for ref in refs}
+        return {key: entry for key, entry in found.items() if entry}
+
+    def record(self, entries: Sequence[LedgerEntry]) -> None:
+        """See the port."""
+        for start in range(0, len(entries), TRANSACTION):
+            with self._rows.writing("ledger.record"):
+                self._store(entries[start : start + TRANSACTION])
+
+    def kept_copy(self, entry: LedgerEntry) -> bytes | None:
+        """See the port."""
+        return self._rows.copies.get((entry.key.job_id, place(entry.key)))
+
+    def park(self, entry: LedgerEntry, parked: ParkedMessage, raw: bytes | None) -> None:
+        """See the port."""
+        if raw is not None:
+            with self._rows.writing("ledger.keep_copy"):
+                self._rows.copies[entry.key.job_id, place(entry.key)] = raw
+        with self._rows.writing("ledger.park"):
+            self._store([entry])
+            self._rows.parked.setdefault(parked.job_id, {})[parked.parked_id] = parked
+
+    def _store(self, entries: Sequence[LedgerEntry]) -> None:
+        own = (self._record.job_id, self._record.mailbox)
+        if strangers := {(entry.key.job_id, entry.key.mailbox) for entry in entries} - {own}:
+            raise AssertionError(f"The ledger of {own} was given entries of {strangers}.")
+        stored = still_held(self._rows, self._record)
+        self._may_be_open |= any(entry.open for entry in entries)
+        state = replace(
+            stored.state,
+            lease_expires=self._rows.clock() + self._rows.lease,
+            unfinished=stored.state.unfinished or self._may_be_open,
+        )
+        self._rows.store(replace(stored, state=state))
+        self._entries.update({place(entry.key): entry for entry in entries})
+
+
+def still_held(rows: Rows, record: JobRecord) -> JobRecord:
+    """The job's row as it stands, if the lease that ``record`` shows is still the one in force."""
+    stored = rows.jobs.get(record.job_id)
+    mine = (record.state.lease_run, record.state.fence)
+    if stored is None or (stored.state.lease_run, stored.state.fence) != mine:
+        raise LeaseLost(f"Run {mine[0]!r} no longer holds the mailbox of job {record.job_id!r}.")
+    return stored
+
+
+def place(key: MessageKey) -> Place:
+    """Where a message's row is."""
+    return key.mailbox, key.item

@@ -1,0 +1,154 @@
+"""What holds for any bytes whatever."""
+
+import re
+import unicodedata
+from base64 import b64encode
+from email.utils import formataddr
+from functools import cache
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.mime import limits, names, parse
+from shared.mime.addresses import addresses
+from shared.mime.charsets import decode
+from shared.mime.header import words
+from shared.mime.markup import sanitise
+from shared.mime.reading import Reading
+from shared.model import Message
+
+MAIL = Path(__file__).parents[1] / "data" / "mail"
+FORBIDDEN = re.compile('[\x00-\x1f\x7f-\x9f<>:"/\\\\|?*\u202a-\u202e\u2066-\u2069]')
+RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(10))}
+
+
+@cache
+def corpus() -> tuple[bytes, ...]:
+    """Every mail of the corpus."""
+    return tuple(source.read_bytes() for source in sorted(MAIL.glob("*.eml")))
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> bytes:
+    """A mail of the corpus with pieces cut out, doubled, put in, or taken from another mail."""
+    raw = draw(st.sampled_from(corpus()))
+    for _ in range(draw(st.integers(1, 6))):
+        start = draw(st.integers(0, len(raw)))
+        end = draw(st.integers(start, min(len(raw), start + 200)))
+        other = draw(st.sampled_from(corpus()))
+        insertion = draw(
+            st.one_of(
+                st.just(b""),
+                st.just(raw[start:end] * 2),
+                st.binary(max_size=12),
+                st.sampled_from(
+                    [b"\r\n\r\n", b"\n", b"\r", b"--b\n", b"=?utf-8?b?", b'"', b"<", b"(", b";", b"%", b"\x00"]
+                ),
+                st.just(other[start:end]),
+            )
+        )
+        raw = raw[:start] + insertion + raw[end:]
+    return raw
+
+
+def check(message: Message, raw: bytes) -> None:
+    """Everything that is promised of a message, whatever it was made from."""
+    assert not [defect for defect in message.defects if "could not be read" in defect], "a step raised"
+    assert message.subject.strip()
+    assert len(message.subject) <= limits.SUBJECT_CHARS
+    assert len(message.headers) <= limits.HEADER_FIELDS
+    assert len(message.attachments) <= limits.ATTACHMENTS + 1
+    assert len(message.defects) <= limits.DEFECTS + 1
+    assert message.size == len(raw)
+    check_names([one.name for one in message.attachments])
+    shown = [message.subject, message.text, message.html or "", message.message_id or "", *message.defects]
+    shown += [part for field in message.headers for part in field]
+    shown += [str(address) for address in (*message.to, *message.cc, *message.reply_to, message.sender)]
+    for text in shown:
+        text.encode()  # nothing that cannot be stored
+        assert not re.search("[\x00-\x08\x0b-\x1f]", text)
+    assert "<script" not in (message.html or "").lower()
+    assert message.date is None or message.date.utcoffset() is not None
+
+
+def check_names(found: list[str]) -> None:
+    """File names that every system takes, and none twice."""
+    for name in found:
+        assert name == name.strip(" ")
+        assert not name.startswith(".")
+        assert not name.endswith(".")
+        assert 0 < len(name.encode()) <= limits.NAME_BYTES
+        assert not FORBIDDEN.search(name)
+        assert name.partition(".")[0].strip().upper() not in RESERVED
+    folded = [unicodedata.normalize("NFC", name.casefold()) for name in found]
+    assert len(set(folded)) == len(folded)
+
+
+@given(st.binary(max_size=2_000))
+def test_any_bytes_are_a_message(raw: bytes) -> None:
+    """No bytes raise, and whatever comes out keeps its promises."""
+    check(parse(raw), raw)
+    check(parse(raw, header_only=True), raw)
+
+
+@settings(max_examples=400, deadline=None)
+@given(mutated())
+def test_damaged_mail_is_a_message(raw: bytes) -> None:
+    """Mail of the corpus, damaged at random, still gives a message that keeps its promises."""
+    check(parse(raw), raw)
+
+
+@given(st.lists(st.tuples(st.text(max_size=300), st.sampled_from(["image/png", "a/b", "message/rfc822"])), max_size=8))
+def test_names_are_safe_and_unique(given_names: list[tuple[str, str]]) -> None:
+    """Whatever names parts were given, they come out safe and different from each other."""
+    taken: set[str] = set()
+    check_names([names.unique(names.safe(name, kind), taken) for name, kind in given_names])
+
+
+@given(st.lists(st.sampled_from(["con", "NUL.txt", "a/../b", "..", "x" * 300 + ".pdf", "X" * 300 + ".PDF", " .a. "])))
+def test_hostile_names_are_safe_and_unique(given_names: list[str]) -> None:
+    """Reserved, climbing and over-long names too, each as often as it comes."""
+    taken: set[str] = set()
+    check_names([names.unique(names.safe(name, "a/b"), taken) for name in given_names])
+
+
+@given(st.text(alphabet="<>/!-abip=\"' &;#xscriptyle\n", max_size=400))
+def test_sanitised_html_is_harmless(html: str) -> None:
+    """No tag soup gets a script, an event handler or a remote picture through."""
+    clean = sanitise(html, Reading()).lower()
+    assert not re.search(r"<(?:script|style|iframe|form|base|svg)|<[^>]*\son\w+=|src=\"(?!cid:|data:image)", clean)
+    assert sanitise(clean, Reading()).lower() == clean
+
+
+@given(
+    st.binary(max_size=60), st.one_of(st.text(max_size=20), st.sampled_from(["utf-7", "utf-16", "hz", "idna", "zlib"]))
+)
+def test_any_octets_have_a_text(data: bytes, label: str) -> None:
+    """No charset label raises, known or not."""
+    assert isinstance(decode(data, label)[0], str)
+
+
+PRINTED = st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp"), exclude_characters="\ufeff\ufffe\uffff")
+
+
+@given(st.text(PRINTED, max_size=60), st.lists(st.tuples(st.integers(0, 12), st.booleans()), max_size=10))
+def test_encoded_words_come_back(text: str, cuts: list[tuple[int, bool]]) -> None:
+    """A text comes back from encoded words wherever it was cut into them, within characters too."""
+    data = text.encode()
+    out: list[str] = []
+    for length, quoted in [*cuts, (len(data), True)]:
+        octets, data = data[:length], data[length:]
+        if quoted:
+            out.append("=?UTF-8*en?Q?" + "".join(f"={octet:02X}" for octet in octets) + "?=")
+        else:
+            out.append(f"=?utf-8?b?{b64encode(octets).decode()}?=")
+    assert words("> " + " \n ".join(out) + " <", Reading()) == f"> {text} <"
+
+
+@given(st.lists(st.from_regex(r"[a-z]{1,8}@[a-z]{1,8}\.example", fullmatch=True), max_size=6), st.data())
+def test_addresses_come_back(emails: list[str], data: st.DataObject) -> None:
+    """Addresses written by the standard library's rules are read back, whatever their names hold."""
+    name = st.text(alphabet='abc "\\,;:<>()@.é', max_size=10)
+    raw = ", ".join(formataddr((data.draw(name), email)) for email in emails)
+    assert [address.email for address in addresses(raw.encode(), "To", Reading())] == emails
