@@ -2,21 +2,46 @@
 
 import logging
 import secrets as chance
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 
+from shared.connectors import connector_for
 from shared.errors import LeaseHeld, Stale
 from shared.jobs import load_job
 from shared.model import Clock, JobRecord, RunOutcome, RunReport, Trigger
-from shared.ports import Claim, JobStore, RunLease, RunQueue, Secrets, Threads, TicketStore
+from shared.ports import (
+    Claim,
+    JobStore,
+    Mailbox,
+    OpenRequest,
+    RunLease,
+    RunQueue,
+    Secrets,
+    Target,
+    TargetRequest,
+    Threads,
+    TicketStore,
+)
 from shared.schedule.occurrences import Occurrences
+from shared.targets import target_for
 
 _log = logging.getLogger(__name__)
 
 #: These run whether or not an occurrence is due.
 _FORCED = frozenset({Trigger.MANUAL, Trigger.CONTINUATION})
+
+
+def open_mailbox(request: OpenRequest) -> Mailbox:
+    """Open a mailbox by the connector of its settings."""
+    return connector_for(request.settings).open(request)
+
+
+def open_target(request: TargetRequest) -> Target:
+    """Open a target by the kind of its settings."""
+    return target_for(request.settings).open(request)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +56,8 @@ class Services:
     clock: Clock
     #: How long a run may take: well below the platform's time-out, at which the worker is killed.
     budget: timedelta
+    open_mailbox: Callable[[OpenRequest], Mailbox] = open_mailbox
+    open_target: Callable[[TargetRequest], Target] = open_target
 
 
 def new_run_id(now: datetime) -> str:

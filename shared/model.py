@@ -253,7 +253,7 @@ class TicketSummary:
 
     ticket_id: str
     status: TicketStatus
-    #: Lower-case addresses of the requester and everybody who was on its messages so far.
+    #: Lower-case addresses of the requester and everybody who was on its messages so far; in a crowd, senders first.
     participants: frozenset[str] = frozenset()
 
 
@@ -454,6 +454,7 @@ class DueJob:
 class ParkedMessage:
     """A message that was given up on after ``max_attempts``: kept with its raw bytes and the reason, never lost."""
 
+    #: Begins with its time, written in digits: listings sort by it.
     parked_id: str
     job_id: str
     #: The message's key, to find its ledger entry again.

@@ -291,7 +291,7 @@ class Threads(Protocol):
 
 
 class Ledger(Protocol):
-    """One job's processed-message state, opened under the lease of one run.
+    """One job's processed-message state for its present mailbox, opened under the lease of one run.
 
     Every write is conditional on that lease, in the same transaction: once another run has taken over, a write raises
     `LeaseLost` and has no effect. Every write also renews the lease.
@@ -358,6 +358,7 @@ class RunEnding:
 class Claim:
     """What a run writes when it takes the job up: one conditional write that claims the occurrence and the mailbox."""
 
+    #: Begins with its time, written in digits: listings sort by it.
     run_id: str
     trigger: str
     #: The newest occurrence that this run stands for; None leaves what is stored (a run by hand claims none).
@@ -383,7 +384,8 @@ class JobStore(Protocol):
         """Store a changed config if its revision is still ``revision``; else raise `Stale`.
 
         ``record.state.next_due`` is stored only when ``rescheduled``; all else that runs write is kept as they wrote
-        it. A changed mailbox may raise `MailboxTaken` as in `create`.
+        it. A changed mailbox may raise `MailboxTaken` as in `create`; it forgets the cursor, and the next run looks for
+        what an earlier time with that mailbox left open.
         """
         ...
 
@@ -440,9 +442,9 @@ class ParkedMessages(Protocol):
         ...
 
     def retry(self, job_id: str, parked_id: str) -> bool:
-        """Let the next run take the message up again with fresh attempts.
+        """Let the next run take the message up again with fresh attempts. The listing goes, the raw copy stays.
 
-        False when there is no such message, or when the job integrates another mailbox by now.
+        False when there is no such message, when the job is gone, or when it integrates another mailbox by now.
         """
         ...
 

@@ -28,7 +28,6 @@ from pydantic import ValidationError
 
 from shared.backoff import health_after, job_pause, message_pause
 from shared.begin import Services, begin, new_run_id
-from shared.connectors import connector_for
 from shared.errors import (
     ConfigInvalid,
     JobError,
@@ -59,7 +58,6 @@ from shared.model import (
 from shared.ports import Deadline, Fetched, Mailbox, OpenRequest, RunEnding, RunLease, Target, TargetRequest
 from shared.routing import refers_to, route
 from shared.tally import Tally
-from shared.targets import target_for
 
 _log = logging.getLogger(__name__)
 
@@ -380,14 +378,14 @@ class Run:
             ) from error
 
     def _open_target(self) -> Target:
-        settings = self._job.target
-        request = TargetRequest(self._job.id, settings, self._services.secrets, self._services.tickets)
-        return target_for(settings).open(request)
+        return self._services.open_target(
+            TargetRequest(self._job.id, self._job.target, self._services.secrets, self._services.tickets)
+        )
 
     def _open_mailbox(self) -> Mailbox:
-        settings = self._job.server
-        request = OpenRequest(self._job.id, settings, self._services.secrets, self._hard_deadline)
-        return connector_for(settings).open(request)
+        return self._services.open_mailbox(
+            OpenRequest(self._job.id, self._job.server, self._services.secrets, self._hard_deadline)
+        )
 
     def _end(self, fault: JobError | None) -> RunReport:
         """Write the run record, the job's new state and the release."""

@@ -24,8 +24,8 @@ def download(chunks: Iterator[bytes], *, name: str, content_type: str) -> Stream
     first = next(chunks, b"")
     return StreamingResponse(
         chain([first], chunks),
-        media_type=safe_type(content_type),
-        headers={"Content-Disposition": disposition(name)},
+        # As a header, because Starlette adds a charset of its own choice to a text media type.
+        headers={"Content-Type": safe_type(content_type), "Content-Disposition": disposition(name)},
     )
 
 

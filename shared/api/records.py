@@ -114,7 +114,8 @@ def save(jobs: JobStore, job: Job, *, before: JobRecord | None, now: datetime) -
     """Store ``job``, new or in the place of ``before``; a config that says the same is left as it is.
 
     The job becomes due anew only when its schedule or ``enabled`` changes, and then at the first occurrence after
-    ``now``: saving a config never starts a run for the past. Raises `Stale` or `MailboxTaken` as `JobStore` does.
+    ``now``: saving a config never starts a run for the past. But a job that is failing is tried again at once: what was
+    saved may be the cure. Raises `Stale` or `MailboxTaken` as `JobStore` does.
     """
     due = first_due(job.schedule, enabled=job.enabled, now=now)
     if before is None:
@@ -123,8 +124,9 @@ def save(jobs: JobStore, job: Job, *, before: JobRecord | None, now: datetime) -
         return before
     was = read_stored(before)
     rescheduled = was is None or (was.schedule, was.enabled) != (job.schedule, job.enabled)
-    state = replace(before.state, next_due=due) if rescheduled else before.state
-    return jobs.replace(record_of(job, state), revision=before.revision, rescheduled=rescheduled)
+    cured = before.state.failures > 0 and job.enabled
+    state = replace(before.state, next_due=now if cured else due) if rescheduled or cured else before.state
+    return jobs.replace(record_of(job, state), revision=before.revision, rescheduled=rescheduled or cured)
 
 
 def unchanged(job: Job, before: JobRecord) -> bool:

@@ -4,6 +4,7 @@ Each kind of part has a reader; ``_READERS`` says which. A new kind (TNEF, S/MIM
 its own and a line in that table. Whatever has no reader is kept as an attachment.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from html import escape
@@ -16,6 +17,12 @@ from shared.mime.reading import Reading
 from shared.mime.structure import Part
 from shared.mime.text import clean, one_line, unflow
 from shared.model import Attachment
+
+#: HTML may name its charset within, where the header does not.
+_META_CHARSET: Final = re.compile(
+    rb"<meta\b[^>]{0,200}?charset\s{0,9}=\s{0,9}[\"']?([A-Za-z0-9._:-]{1,40})", re.IGNORECASE
+)
+_TOO_LONG: Final = "The text is longer than can be shown; the rest is in the attached original only."
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +88,7 @@ def body(content: Content, reading: Reading) -> tuple[str, str | None]:
     piece = content.joined()
     text = piece.shown.rstrip()
     if len(text) > limits.TEXT_CHARS:
-        reading.cut(
-            f"The text is longer than {limits.TEXT_CHARS:,} characters; the rest is in the attached original only."
-        )
+        reading.cut(_TOO_LONG)
     return text[: limits.TEXT_CHARS], piece.html or None
 
 
@@ -107,17 +112,12 @@ def attachments(content: Content, html: str | None, raw: bytes, reading: Reading
 
 def keep(part: Part, content: Content, reading: Reading) -> None:
     """Attach a part as it is."""
-    content_id = header.first(part.fields, "content-id")
-    content.leaves.append(
-        Leaf(
-            part.filename,
-            part.content_type,
-            part.decoded(reading),
-            one_line(header.characters(content_id)).strip("<> ")[: limits.MESSAGE_ID_CHARS] or None
-            if content_id
-            else None,
-        )
-    )
+    content.leaves.append(Leaf(part.filename, part.content_type, part.decoded(reading), _content_id(part)))
+
+
+def _content_id(part: Part) -> str | None:
+    raw = header.first(part.fields, "content-id") or b""
+    return one_line(header.characters(raw)).strip("<> ")[: limits.MESSAGE_ID_CHARS] or None
 
 
 def _beside(part: Part) -> bool:
@@ -159,12 +159,19 @@ def _html(part: Part, content: Content, reading: Reading) -> None:
         kept = kept[: -len(kept.split("&", limits.AMPERSANDS)[-1]) - 1]
     reading.html_left -= len(kept)
     if len(kept) < len(text):
-        reading.cut("The HTML is more than can be shown; the rest is in the attached original only.")
+        reading.cut(_TOO_LONG)
     content.pieces.append(Piece(html=markup.sanitise(kept, reading)))
 
 
 def _characters(part: Part, reading: Reading) -> str:
-    text, defect = decode(part.decoded(reading), part.charset)
+    data = part.decoded(reading)
+    if len(data) > limits.TEXT_OCTETS:
+        reading.cut(_TOO_LONG)
+        data = data[: data.rfind(b"\n", 0, limits.TEXT_OCTETS) + 1] or data[: limits.TEXT_OCTETS]
+    charset = part.charset
+    if not charset and part.content_type == "text/html" and (named := _META_CHARSET.search(data, 0, 4_000)):
+        charset = named[1].decode("ascii")
+    text, defect = decode(data, charset)
     if defect:
         reading.note(defect)
     return clean(text)

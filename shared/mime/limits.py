@@ -27,9 +27,10 @@ BOUNDARY_LINES: Final = 100_000
 ATTACHMENTS: Final = 500
 #: Octets of a file name in UTF-8; common file systems allow 255.
 NAME_BYTES: Final = 200
-#: Characters of text and of HTML, over all parts.
+#: Characters of text and of HTML, over all parts; and octets of one part that are decoded to get them.
 TEXT_CHARS: Final = 1_000_000
 HTML_CHARS: Final = 1_000_000
+TEXT_OCTETS: Final = 4_000_000
 #: Ampersands in the HTML of one part: an HTML parser's time is quadratic in those that stand side by side.
 AMPERSANDS: Final = 200_000
 #: Elements within elements: an HTML parser's time is the product of this and the number of elements.

@@ -142,6 +142,8 @@ class _Writer:
                 return
             if self._open[index] in _TABLE and tag not in _TABLE:  # a cell's stray end tag closes nothing outside
                 return
+            if self._open[index] in _BLOCKS and tag not in _BLOCKS | _TABLE:  # nor does </b> close a paragraph
+                return
 
     def finish(self) -> str:
         while self._open:

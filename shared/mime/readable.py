@@ -55,7 +55,9 @@ class _Reader(HTMLParser):
         elif tag == "pre":
             self._pre += 1
         elif tag in ("ul", "ol"):
-            self._lists.append(0 if tag == "ol" else None)
+            start = dict(attrs).get("start") or "1"
+            first = int(start) if start.isdecimal() and len(start) < 6 else 1
+            self._lists.append(first - 1 if tag == "ol" else None)
         elif tag == "li":
             self._bullet = self._next_bullet()
 

@@ -8,9 +8,10 @@ minute, hour, day, month and weekday in UTC, each in its field. A cover holds th
 expression that fires at every occurrence fires wherever the cover does, and none fires less.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from zlib import crc32
 
 from shared.schedule.clock import MINUTES_A_DAY, RELEVANT, Calendar, clock_days, midnight, minutes_of, to_instant
@@ -23,6 +24,10 @@ from shared.schedule.occurrences import Occurrences
 _SHORT = 5 * 366
 #: Over so many days `Cover.excess` is counted: four years, leap day included.
 HORIZON = timedelta(days=4 * 365 + 1)
+
+
+#: What a day can be that is so many days (-1, 0, 1) from the one in question.
+_KindsAt = Callable[[int], Iterable[Kind]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +75,8 @@ def cover(schedule: AnySchedule, *, second: int = 0) -> Cover | None:
     start = max(calendar.first, first.date() - timedelta(2))
     short = (calendar.last - start).days < _SHORT
     fields = _Fields()
-    for day_minutes, kinds in _days_one_by_one(occurrences, first) if short else _days_by_kind(calendar):
-        fields.add(day_minutes, kinds)
+    for minutes, kinds_at in _days_one_by_one(occurrences, first) if short else _days_by_kind(calendar):
+        fields.add(minutes, kinds_at)
     return _measured(fields.ncrontab(second), occurrences, first)
 
 
@@ -86,14 +91,13 @@ class _Fields:
         self.weekdays: set[int] = set()
         self._clock: dict[tuple[int, ...], frozenset[int]] = {}
 
-    def add(self, minutes: Sequence[int], kinds: Iterable[Kind]) -> None:
-        """Add occurrences at ``minutes``, counted from UTC midnight, of a day that is one of ``kinds``."""
+    def add(self, minutes: Sequence[int], kinds_at: _KindsAt) -> None:
+        """Add occurrences at ``minutes`` from the UTC midnight of a day whose neighbours ``kinds_at`` tells."""
         for shift in self._add_clock(minutes):
-            for kind in kinds:
-                for month, day, weekday in neighbours(kind, shift):
-                    self.months.add(month)
-                    self.days.add(day)
-                    self.weekdays.add((weekday + 1) % 7)
+            for month, day, weekday in kinds_at(shift):
+                self.months.add(month)
+                self.days.add(day)
+                self.weekdays.add((weekday + 1) % 7)
 
     def ncrontab(self, second: int) -> NCrontab:
         gathered = (self.minutes, self.hours, self.days, self.months, self.weekdays)
@@ -109,7 +113,7 @@ class _Fields:
         return self._clock[known]
 
 
-def _days_one_by_one(occurrences: Occurrences, first: datetime) -> Iterator[tuple[Sequence[int], tuple[Kind]]]:
+def _days_one_by_one(occurrences: Occurrences, first: datetime) -> Iterator[tuple[Sequence[int], _KindsAt]]:
     """Every day of a schedule that ends soon."""
     calendar = occurrences.calendar
     day = calendar.first_from(first.date() - timedelta(2))
@@ -117,18 +121,26 @@ def _days_one_by_one(occurrences: Occurrences, first: datetime) -> Iterator[tupl
     while day is not None:
         minutes = [minute for minute in occurrences.minutes_on(day) if minute >= relevant]
         if minutes:
-            yield [minute - midnight(day) for minute in minutes], (kind_of(day),)
+            yield [minute - midnight(day) for minute in minutes], partial(_kind_beside, day)
         day = calendar.first_from(day + timedelta(1))
 
 
-def _days_by_kind(calendar: Calendar) -> Iterator[tuple[Sequence[int], frozenset[Kind]]]:
+def _days_by_kind(calendar: Calendar) -> Iterator[tuple[Sequence[int], _KindsAt]]:
     """Every kind of day of a schedule without an end in sight, with every way the clock can run on it."""
     falls = calendar.days.kinds()
     for day, like in clock_days(calendar.zone):
         kinds = falls.intersection(like)
         if kinds:
             minutes = minutes_of(calendar.zone, day, calendar.times, repeats=calendar.repeats)
-            yield [minute - midnight(day) for minute in minutes], kinds
+            yield [minute - midnight(day) for minute in minutes], partial(_kinds_beside, kinds)
+
+
+def _kind_beside(day: date, shift: int) -> Iterable[Kind]:
+    return (kind_of(day + timedelta(shift)),)
+
+
+def _kinds_beside(kinds: frozenset[Kind], shift: int) -> Iterable[Kind]:
+    return {beside for kind in kinds for beside in neighbours(kind, shift)}
 
 
 def _measured(ncrontab: NCrontab, occurrences: Occurrences, first: datetime) -> Cover:

@@ -76,7 +76,7 @@ class TableJobStore:
         moved = before["mailbox"] != record.mailbox
         if moved:
             self._take_mailbox(record)
-            columns["cursor"] = ""
+            columns |= {"cursor": "", "unfinished": True}
         try:
             self._change(record.job_id, columns, revision=revision)
         except Stale:

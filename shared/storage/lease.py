@@ -62,7 +62,9 @@ class TableRunLease:
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._unfinished = record.state.unfinished
+        #: What others did to the job while we run: had parked messages taken up again, moved it to another mailbox.
         self._reopened = False
+        self._moved = False
         self._ledger = TableLedger(self, table, copies, clock, record)
         threading.Thread(target=self._renew, name=f"lease of {record.job_id}", daemon=True).start()
 
@@ -123,8 +125,10 @@ class TableRunLease:
 
     def _fence(self, columns: Row | None) -> Write:
         renewed: Row = {"lease_expires": write_time(self._clock() + self._lasts), **(columns or {})}
-        if self._reopened and "unfinished" in renewed:
+        if (self._reopened or self._moved) and "unfinished" in renewed:
             renewed["unfinished"] = True
+        if self._moved and "cursor" in renewed:
+            renewed["cursor"] = ""
         return Write("merge", {**keys(self._record.job_id, job_key(self._record.job_id)), **renewed}, self._etag)
 
     def _read_again(self, columns: Row | None) -> bool:
@@ -134,6 +138,7 @@ class TableRunLease:
             self._ended.set()
             raise LeaseLost(f"Another run has taken over job {self._record.job_id!r}, or the job was deleted.")
         self._etag = row["etag"]
+        self._moved = row["mailbox"] != self._record.mailbox
         self._reopened = self._reopened or row.get("reopened", "") != self._record.state.reopened
         if row["lease_run"] == self._run_id:
             return False

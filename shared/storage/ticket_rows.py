@@ -64,10 +64,10 @@ def keys(row_key: str) -> Row:
     return {"PartitionKey": PARTITION, "RowKey": row_key}
 
 
-def people(message: Message) -> set[str]:
-    """Everybody who takes part in a conversation by this message."""
+def people(message: Message) -> list[str]:
+    """Everybody who takes part in a conversation by this message, lower-case, its sender first."""
     named = (message.sender, *message.reply_to, *message.to, *message.cc)
-    return {address.email.lower() for address in named if address}
+    return [address.email.lower() for address in named if address]
 
 
 def done_row(delivery: Delivery, answer: Delivered) -> Row:
@@ -141,13 +141,14 @@ def is_long(text: str | None) -> bool:
 
 
 def write_people(emails: Iterable[str]) -> str:
-    """Participants, bounded: a mail to thousands must not outgrow a property."""
-    return _sentences(sorted(emails)[:_PEOPLE])
+    """Participants, first come first kept, bounded: a mail to thousands must not outgrow a property."""
+    return _sentences(list(dict.fromkeys(emails))[:_PEOPLE])
 
 
-def read_people(text: str) -> frozenset[str]:
+def read_people(text: str) -> list[str]:
     """The reverse."""
-    return frozenset(json.loads(text))
+    people: list[str] = json.loads(text)
+    return people
 
 
 def read_answer(row: Row) -> Delivered:
@@ -157,7 +158,7 @@ def read_answer(row: Row) -> Delivered:
 
 def read_summary(row: Row) -> TicketSummary:
     """What routing needs of a ticket."""
-    return TicketSummary(row["ticket_id"], TicketStatus(row["status"]), read_people(row["participants"]))
+    return TicketSummary(row["ticket_id"], TicketStatus(row["status"]), frozenset(read_people(row["participants"])))
 
 
 def read_ticket(row: Row, entries: Iterable[TicketEntry] = ()) -> Ticket:
@@ -171,7 +172,7 @@ def read_ticket(row: Row, entries: Iterable[TicketEntry] = ()) -> Ticket:
         requester=requester[0] if requester else None,
         created=datetime.fromisoformat(row["created"]),
         updated=datetime.fromisoformat(row["updated"]),
-        participants=read_people(row["participants"]),
+        participants=frozenset(read_people(row["participants"])),
         links=tuple(json.loads(row["links"])),
         entries=tuple(entries),
     )

@@ -14,6 +14,7 @@ from shared.model import (
     Clock,
     Create,
     Delivered,
+    Message,
     StoredAttachment,
     Ticket,
     TicketEntry,
@@ -180,7 +181,7 @@ class TableTicketStore:
             return [*inserts, Write("insert", made), Write("insert", rows.recent_row(made))]
         changes = {
             "updated": write_time(now),
-            "participants": rows.write_people(rows.read_people(ticket["participants"]) | rows.people(delivery.message)),
+            "participants": rows.write_people(_joined(ticket, delivery.message)),
         }
         line = rows.keys(rows.recent_key(ticket["ticket_id"], ticket["created"]))
         return [
@@ -224,6 +225,13 @@ class TableTicketStore:
         paths = {part: line[f"{part}_blob"] for part in ("text", "html", "attachments")}
         blobs = {part: self._blobs.read(path) for part, path in paths.items() if path}
         return rows.read_entry(line, {part: data.decode() for part, data in blobs.items() if data is not None})
+
+
+def _joined(ticket: Row, message: Message) -> list[str]:
+    """Who takes part after this message: its sender and the requester before all, should the list grow too long."""
+    known = rows.read_people(ticket["participants"])
+    joining = rows.people(message)
+    return [*known[:1], *joining[:1], *known[1:], *joining[1:]]
 
 
 def _modified(addition: NewTicket) -> str:

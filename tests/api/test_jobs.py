@@ -9,7 +9,7 @@ import pytest
 from shared.errors import Stale, Unavailable
 from shared.model import JobRecord
 from tests.api.world import World, make_job, problem
-from tests.builders import NOW, make_claim, make_record
+from tests.builders import NOW, make_claim, make_ending, make_record
 
 DAILY = {"frequency": {"type": "once", "at": "08:30"}}
 
@@ -240,6 +240,16 @@ def test_only_the_schedule_and_enabled_move_the_next_run(world: World) -> None:
     schedule = {"schedule": {"frequency": {"every": 10}}}
     moved = world.client.patch("/api/jobs/support", json=schedule, headers={"If-Match": "*"})
     assert moved.json()["state"]["next_due"] == "2026-11-23T13:10:00Z"
+
+
+def test_a_changed_config_of_a_failing_job_is_tried_at_once(world: World) -> None:
+    """Whoever corrects a job does not wait for the end of its back-off."""
+    world.create()
+    lease = world.storage.jobs.begin(stored(world), make_claim())
+    lease.finish(make_ending(failures=3, health="blocked", next_due=NOW + timedelta(hours=6)))
+    world.clock.advance(timedelta(minutes=1))
+    cured = world.client.patch("/api/jobs/support", json={"name": "Other"}, headers={"If-Match": "*"})
+    assert cured.json()["state"]["next_due"] == "2026-11-23T12:01:00Z"
 
 
 def test_the_plain_columns_follow_the_config(world: World) -> None:

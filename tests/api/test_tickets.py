@@ -80,6 +80,7 @@ def test_a_large_attachment_comes_whole(world: World) -> None:
     ("declared", "sent"),
     [
         ("image/png", "image/png"),
+        ("text/plain", "text/plain"),
         ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", "application/octet-stream"),
         ("text/html", "application/octet-stream"),
         ("image/svg+xml", "application/octet-stream"),

@@ -106,6 +106,13 @@ def test_long_text_is_cut_and_kept_in_the_original() -> None:
     assert message.attachments[-1].data == raw
 
 
+def test_long_text_is_cut_between_characters() -> None:
+    """A part is cut before it is decoded, but not so that its charset can no longer be told."""
+    message = parse(b"From: a@example.com\n\n" + "é\n".encode() * 3_000_000)
+    assert message.text == "é\n" * (limits.TEXT_CHARS // 2)
+    assert len(message.defects) == 1
+
+
 def test_a_line_of_two_megabytes_is_text_like_any_other() -> None:
     """A line without an end is read up to the limit."""
     assert parse(b"From: a@example.com\n\n" + b"x" * 2_000_000).text == "x" * limits.TEXT_CHARS
@@ -159,3 +166,32 @@ def test_defects_are_bounded() -> None:
     defects = parse(b"From: a@b\nContent-Type: multipart/mixed; boundary=x\n\n" + parts + b"--x--").defects
     assert len(defects) == limits.DEFECTS + 1
     assert defects[-1] == f"{200 - limits.DEFECTS} more defects are not listed."
+
+
+def test_an_absurd_content_field_is_cut() -> None:
+    """A Content-Type with thousands of parameters is read up to the limit; its type still counts."""
+    message = parse(b"From: a@b\nContent-Type: text/html" + b";x=y" * 3_000 + b"\n\n<p>hi</p>")
+    assert message.text == "hi"
+    assert message.defects == ("A Content field is absurdly long; only its beginning was read.",)
+
+
+def test_parameters_that_the_standard_library_cannot_read_are_left_out() -> None:
+    """A parameter number of 5,000 digits costs the parameters, not the part."""
+    message = parse(b"From: a@b\nContent-Type: text/html; name*" + b"9" * 5_000 + b"=x\n\n<p>hi</p>")
+    assert message.text == "hi"
+    assert message.defects == ("The parameters of a Content field make no sense; they were left out.",)
+
+
+def test_an_address_of_absurd_length_is_left_out() -> None:
+    """The others of its field are kept."""
+    message = parse(b"From: a@b\nTo: " + b"x" * 400 + b"@example.com, b@example.com\n\nhi")
+    assert [address.email for address in message.to] == ["b@example.com"]
+    assert message.defects == ("To has an address of more than 320 characters; it was left out.",)
+
+
+def test_a_fault_of_ours_costs_one_field_and_is_said() -> None:
+    """A step that raises gives its default, a sentence, and the original."""
+    reading = Reading()
+    assert reading.guard("Date", -1, int, "no number") == -1
+    assert reading.defects == ("Date could not be read (ValueError).",)
+    assert reading.incomplete

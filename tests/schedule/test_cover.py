@@ -8,7 +8,7 @@ from itertools import islice
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shared.schedule.cover import HORIZON, cover, second_for
@@ -75,6 +75,7 @@ def test_fires_for_thirty_years(zone: str) -> None:
 
 
 @given(schedules(), dates, st.integers(0, 700), zones)
+@example(read_schedule({"frequency": {"type": "once", "at": "00:00"}}), date(2026, 3, 1), 0, "Europe/Berlin")
 @settings(max_examples=50, deadline=None)
 def test_an_ending_schedule_is_covered_to_its_end(schedule: Schedule, day: date, length: int, zone: str) -> None:
     """With an end date, the cover holds exactly the values that the occurrences have: none can be left out."""
