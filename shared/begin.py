@@ -25,7 +25,7 @@ from shared.ports import (
     Threads,
     TicketStore,
 )
-from shared.schedule.occurrences import Occurrences
+from shared.schedule.due import Taken, take
 from shared.targets import target_for
 
 _log = logging.getLogger(__name__)
@@ -80,10 +80,16 @@ def begin(job_id: str, trigger: Trigger, services: Services, *, run_id: str = ""
         if not due and trigger not in _FORCED:
             return None
         run_id = run_id or new_run_id(now)
-        last_occurrence, next_due = _times(record, now)
+        taken = _take(record, now)
         try:
             return services.jobs.begin(
-                record, Claim(run_id=run_id, trigger=trigger, last_occurrence=last_occurrence, next_due=next_due)
+                record,
+                Claim(
+                    run_id=run_id,
+                    trigger=trigger,
+                    last_occurrence=taken.last_occurrence,
+                    next_due=taken.next_due,
+                ),
             )
         except LeaseHeld as held:
             _log.info("Job %s: %s This run ends at once.", job_id, held)
@@ -96,14 +102,14 @@ def begin(job_id: str, trigger: Trigger, services: Services, *, run_id: str = ""
     return None
 
 
-def _times(record: JobRecord, now: datetime) -> tuple[datetime | None, datetime | None]:
+def _take(record: JobRecord, now: datetime) -> Taken:
     """The newest occurrence that a claim stands for, and when the job is due after it."""
     try:
-        occurrences = Occurrences(load_job(record).schedule)
+        schedule = load_job(record).schedule
     except ValidationError:
         # The run itself reports this; here it only must not come back every minute.
-        return None, now + timedelta(hours=1)
-    return occurrences.latest_at_or_before(now), occurrences.next_after(now) if record.enabled else None
+        return Taken(last_occurrence=None, next_due=now + timedelta(hours=1))
+    return take(schedule, enabled=record.enabled, now=now)
 
 
 def _skipped(record: JobRecord, run_id: str, now: datetime, why: str) -> RunReport:

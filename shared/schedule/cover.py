@@ -57,8 +57,11 @@ class Cover:
 
 
 def second_for(job_id: str) -> int:
-    """Give the second, 0 to 59, at which the timer of this job fires: always the same, spread evenly over jobs."""
-    return crc32(job_id.encode()) % 60
+    """Give the second, 1 to 59, at which the timer of this job fires: always the same, spread evenly over jobs.
+
+    Never 0: a timer that fires a few milliseconds early would then find nothing due.
+    """
+    return 1 + crc32(job_id.encode()) % 59
 
 
 def cover(schedule: AnySchedule, *, second: int = 0) -> Cover | None:

@@ -24,8 +24,9 @@ from shared.schedule.occurrences import Occurrences
 class Taken:
     """What a run writes when it claims: the newest occurrence it stands for, and when the job is due next."""
 
-    last_occurrence: datetime
-    #: None when the schedule has ended.
+    #: None where none lies in the past.
+    last_occurrence: datetime | None
+    #: None when the job is disabled, or its schedule has ended.
     next_due: datetime | None
 
 
@@ -34,17 +35,10 @@ def first_due(schedule: AnySchedule, *, enabled: bool, now: datetime) -> datetim
     return Occurrences(schedule).next_after(now) if enabled else None
 
 
-def take(schedule: AnySchedule, *, next_due: datetime | None, now: datetime) -> Taken | None:
-    """What a run that starts at ``now`` takes on, given the job's stored ``next_due``; None when nothing is due.
-
-    Should the stored instant be no occurrence any more (new time zone rules came in between), the run stands for it
-    all the same: better one look too many at a mailbox than one too few.
-    """
-    if next_due is None or next_due > now:
-        return None
+def take(schedule: AnySchedule, *, enabled: bool, now: datetime) -> Taken:
+    """What a run that starts at ``now`` takes on, whether it was due or started by hand."""
     occurrences = Occurrences(schedule)
-    latest = occurrences.latest_at_or_before(now)
     return Taken(
-        last_occurrence=next_due if latest is None else max(latest, next_due),
-        next_due=occurrences.next_after(now),
+        last_occurrence=occurrences.latest_at_or_before(now),
+        next_due=occurrences.next_after(now) if enabled else None,
     )
