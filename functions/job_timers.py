@@ -22,14 +22,12 @@ _JOB_ID = re.compile(r"^[a-z][a-z0-9-]{0,62}$")
 
 def register(app: func.FunctionApp) -> Mapping[str, str]:
     """Give each enabled job its timer, as many as the settings allow. Returns ``{job id: expression}`` of those."""
-    registered: dict[str, str] = {}
-    jobs = read_timers(account(), settings().prefix, seconds=_SECONDS)
-    for job in sorted(filter(_usable, jobs), key=lambda job: job.job_id)[: settings().max_timers]:
-        app.function_name(f"job_{job.job_id}")(
-            app.timer_trigger(schedule=job.ncrontab, arg_name="timer", run_on_startup=False)(_body(job.job_id))
-        )
-        registered[job.job_id] = job.ncrontab
-    return registered
+    jobs = filter(_usable, read_timers(account(), settings().prefix, seconds=_SECONDS))
+    timers = dict(sorted({(job.job_id, job.ncrontab) for job in jobs})[: settings().max_timers])
+    for job_id, ncrontab in timers.items():
+        timer = app.timer_trigger(schedule=ncrontab, arg_name="timer", run_on_startup=False)
+        app.function_name(f"job_{job_id}")(timer(_body(job_id)))
+    return timers
 
 
 def _usable(job: TimerColumns) -> bool:
