@@ -93,7 +93,7 @@ def begin(job_id: str, trigger: Trigger, services: Services, *, run_id: str = ""
             )
         except LeaseHeld as held:
             _log.info("Job %s: %s This run ends at once.", job_id, held)
-            if trigger is Trigger.MANUAL:
+            if trigger is Trigger.MANUAL and record.state.lease_run != run_id:
                 services.jobs.note(_skipped(record, run_id, now, str(held)))
             return None
         except Stale:

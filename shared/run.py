@@ -21,8 +21,9 @@ A process that is killed between any two lines leaves the mailbox and the ledger
 
 import logging
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -64,6 +65,12 @@ _log = logging.getLogger(__name__)
 #: Raw bytes in hand between two deliveries; parsed, they take a few times as much memory.
 _IN_HAND_BYTES = 8 * 1024 * 1024
 _MB = 1024 * 1024
+
+#: From its third time on a message is taken up alone (`shared.ledger.batches`); before that, it may be an innocent one.
+_ALONE = 3
+_WORN_OUT = "The worker stopped every time it handled this message; it was not opened again."
+
+T = TypeVar("T")
 
 
 def run_job(job_id: str, trigger: Trigger, services: Services, *, run_id: str = "") -> RunReport | None:
@@ -121,7 +128,7 @@ class Run:
         except JobError as error:
             fault = error
             self._give_back()
-        except MailConnectorError:
+        except LeaseLost:
             raise
         except Exception:  # noqa: BLE001 (logged whole; a job that met a defect must not look like a quiet one)
             # The claims stay counted: if one message did this, it is found by being taken up in ever smaller company.
@@ -161,8 +168,14 @@ class Run:
         self._record_entries(claims)
         self._claimed = {entry.key: entry for entry in claims}
         self._tally.received += len(claims)
+        for entry in claims:
+            if entry.attempts > self._worn_out_after + 1:
+                # Not even its bytes can be had without the worker stopping.
+                self._park(entry, Unreadable(_WORN_OUT), None)
         in_hand = 0
-        for fetched in mailbox.fetch([entry.ref for entry in claims], max_bytes=self._job.max_message_mb * _MB):
+        for fetched in mailbox.fetch(
+            [entry.ref for entry in self._claimed.values()], max_bytes=self._job.max_message_mb * _MB
+        ):
             entry = self._claimed[fetched.ref.key]
             self._take_up(mailbox, entry, self._kept_copy(entry, fetched))
             in_hand += len(fetched.raw.data) if fetched.raw else 0
@@ -177,37 +190,47 @@ class Run:
 
     def _take_up(self, mailbox: Mailbox, entry: LedgerEntry, fetched: Fetched) -> None:
         """Decide what becomes of one message. Nothing that is wrong with it reaches the others."""
-        if fetched.raw is None:
+        raw = fetched.raw
+        if raw is None:
             self._fail(entry, fetched.error or Unreadable("The server gave no answer for this message."), None)
-        elif entry.attempts > self._job.max_attempts:
-            # It was taken up as often as it may be and never came to an end: the worker died with it, each time.
-            reason = "The worker stopped every time it handled this message; it was not opened again."
-            self._park(entry, Unreadable(reason), fetched.raw)
-        else:
-            try:
-                message = parse(fetched.raw.data, header_only=fetched.raw.header_only, size=fetched.raw.size)
-                if self._follows_one_in_hand(message):
-                    self._deliver(mailbox)
-                decision = self._route(message)
-            except MailConnectorError:
-                raise
-            except Exception:  # noqa: BLE001 (logged whole; one message must never stop the others)
-                _log.exception("Job %s cannot handle message %s.", self._job.id, entry.key.item)
-                self._fail(entry, Unreadable("A defect of ours; the log has the details."), fetched.raw)
-                return
-            if isinstance(decision, Reject):
-                self._tally.rejected += 1
-                self._settle(
-                    entry.reject(
-                        decision.reason,
-                        self._job.reject_disposition,
-                        message_id=message.message_id or "",
-                        sha256=message.sha256,
-                    )
+            return
+        if entry.attempts > self._worn_out_after:
+            self._park(entry, Unreadable(_WORN_OUT), raw)
+            return
+        message = self._isolated(entry, raw, lambda: parse(raw.data, header_only=raw.header_only, size=raw.size))
+        if message is None:
+            return
+        if self._follows_one_in_hand(message):
+            self._deliver(mailbox)
+        decision = self._isolated(entry, raw, lambda: self._route(message))
+        if isinstance(decision, Reject):
+            self._tally.rejected += 1
+            self._settle(
+                entry.reject(
+                    decision.reason,
+                    self._job.reject_disposition,
+                    message_id=message.message_id or "",
+                    sha256=message.sha256,
                 )
-            else:
-                delivery = Delivery(entry.key, message, decision, fetched.raw.ref.received)
-                self._deliveries.append((entry, fetched.raw, delivery))
+            )
+        elif decision:
+            self._deliveries.append((entry, raw, Delivery(entry.key, message, decision, raw.ref.received)))
+
+    def _isolated(self, entry: LedgerEntry, raw: RawMessage, act: Callable[[], T]) -> T | None:
+        """What ``act`` gives, or None when it met a defect of ours: that is this message's failure, and only its."""
+        try:
+            return act()
+        except MailConnectorError:
+            raise
+        except Exception:  # noqa: BLE001 (logged whole; one message must never stop the others)
+            _log.exception("Job %s cannot handle message %s.", self._job.id, entry.key.item)
+            self._fail(entry, Unreadable("A defect of ours; the log has the details."), raw)
+            return None
+
+    @property
+    def _worn_out_after(self) -> int:
+        """How often a message may be taken up, the last times alone, without the run coming to an end with it."""
+        return max(self._job.max_attempts, _ALONE)
 
     def _route(self, message: Message) -> Decision:
         """Create, modify or reject, and why."""
@@ -228,8 +251,7 @@ class Run:
                 continue
             message_id = delivery.message.message_id or ""
             if message_id:
-                threads[message_id] = answer.ticket_id
-            self._tally.delivered(answer.action)
+                threads.setdefault(message_id, answer.ticket_id)
             self._settle(
                 entry.deliver(
                     answer, self._job.success_disposition, message_id=message_id, sha256=delivery.message.sha256
@@ -237,9 +259,13 @@ class Run:
             )
         if threads:
             self._services.threads.remember(self._job.target.scope(), threads)
-            self._tickets_of_this_run.update(threads)
+            for message_id, ticket_id in threads.items():
+                self._tickets_of_this_run.setdefault(message_id, ticket_id)
         settled, self._settled = self._settled, []
         self._record_entries(settled)
+        for entry in settled:
+            if entry.action:
+                self._tally.delivered(entry.action)
         self._dispose(mailbox, [entry for entry in settled if _wants_disposition(entry)])
 
     def _dispose(self, mailbox: Mailbox, entries: Sequence[LedgerEntry]) -> None:
@@ -287,7 +313,7 @@ class Run:
     def _park(self, entry: LedgerEntry, error: MessageError, raw: RawMessage | None) -> None:
         """Keep the message aside with its raw bytes and the reason, so that it is neither lost nor in the way."""
         now = self._services.clock()
-        message = parse(raw.data, header_only=True) if raw and entry.attempts <= self._job.max_attempts else None
+        message = parse(raw.data, header_only=True) if raw and entry.attempts <= self._worn_out_after else None
         parked = ParkedMessage(
             parked_id=f"{now:%Y%m%dT%H%M%S}-{entry.key.digest[:12]}",
             job_id=entry.key.job_id,
@@ -392,7 +418,8 @@ class Run:
         now = self._services.clock()
         state = self._record.state
         failures = state.failures + 1 if fault else 0
-        next_due = None
+        # Should the continuation get lost on its way, the job is due and the sweep makes up for it.
+        next_due = now if self._mail_left and self._record.enabled else None
         outcome = RunOutcome.CONTINUED if self._mail_left else RunOutcome.COMPLETED
         if fault:
             outcome = RunOutcome.FAILED

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+from azure.core.exceptions import AzureError, ClientAuthenticationError, DeserializationError, HttpResponseError
 
 from shared.errors import Unavailable
 
@@ -22,7 +22,8 @@ def storage_faults(doing: str) -> Iterator[None]:
     except ClientAuthenticationError as fault:
         raise Unavailable(f"Storage refused our sign-in while {doing}.", remedy=_ROLES) from fault
     except HttpResponseError as fault:
-        code = getattr(fault, "error_code", None) or fault.reason or "no reason given"
+        known = getattr(fault, "error_code", None)
+        code = getattr(known, "value", known) or fault.reason or "no reason given"
         if fault.status_code == 403:
             raise Unavailable(f"Storage refused access while {doing} ({code}).", remedy=_ROLES) from fault
         raise Unavailable(
@@ -30,7 +31,7 @@ def storage_faults(doing: str) -> Iterator[None]:
             remedy="It is tried again by itself; nothing is lost.",
             retry_after=_retry_after(fault),
         ) from fault
-    except AzureError as fault:
+    except (AzureError, DeserializationError) as fault:
         raise Unavailable(
             f"Storage did not answer while {doing} ({type(fault).__name__}).",
             remedy="It is tried again by itself; nothing is lost. If it lasts, check the storage account's network "

@@ -15,7 +15,7 @@ KEY_UNITS = 1_024
 TRANSACTION_ENTITIES = 100
 TRANSACTION_BYTES = 4 * 1024 * 1024
 
-_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]{0,254}$")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _BAD_KEY = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f]")
 
 
@@ -60,7 +60,7 @@ def check_entity(entity: Mapping[str, Any]) -> None:
     if len(entity) - 2 > PROPERTIES:
         raise ValueError(f"Row {row} has more than {PROPERTIES} properties.")
     for name, value in entity.items():
-        if not _NAME.match(name):
+        if not _NAME.fullmatch(name):
             raise ValueError(f"Row {row} has a property with the bad name {name!r}.")
         if isinstance(value, str) and utf16_units(value) > STRING_UNITS:
             raise ValueError(f"Property {name} of row {row} is over {STRING_UNITS} UTF-16 units.")

@@ -36,4 +36,6 @@ class LocalSecrets:
             raise ConfigInvalid(
                 f"The secrets file {self._file!r} cannot be read.", remedy='It must hold {"name": "value"} as JSON.'
             ) from fault
-        return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
+        if not isinstance(found, dict):
+            return {}
+        return {str(key): str(value) for key, value in found.items() if value is not None}

@@ -76,7 +76,9 @@ class TableTicketStore:
         row = self._tickets([ticket_id]).get(ticket_id)
         if row is None:
             return None
-        entries = sorted((self._entry(line) for line in self._lines(ticket_id)), key=lambda entry: entry.date)
+        # Mail tells whole seconds only: within one of them, what was added first is the older one.
+        lines = sorted(self._lines(ticket_id), key=lambda line: str(line["added"]))
+        entries = sorted(map(self._entry, lines), key=lambda entry: entry.date)
         return rows.read_ticket(row, entries)
 
     def page(

@@ -124,7 +124,7 @@ class Dovecot:
     host = HOST
 
     def __init__(self) -> None:
-        _ensure_installed()
+        ensure_installed()
         self._folder = Path(tempfile.mkdtemp(prefix="dovecot-"))
         self._folder.chmod(0o755)
         authority = Authority(self._folder)
@@ -140,7 +140,7 @@ class Dovecot:
             self.imap_port, self.imaps_port, self.pop3_port, self.pop3s_port = free_ports(4)
             config = self._folder / "dovecot.conf"
             config.write_text(self._config())
-            child = Child("Dovecot", [_program(), "-F", "-c", str(config)])
+            child = Child("Dovecot", [program(), "-F", "-c", str(config)])
             try:
                 child.wait_for("starting up for", timeout=30)
             except ChildFailed:
@@ -271,21 +271,21 @@ def _stored(head: bytes, data: bytes) -> Stored:
     return Stored(int(uid[1]), frozenset(flags[1].decode().split()) - {r"\Recent"}, data)
 
 
-def _program() -> str:
+def program() -> str:
     """The path of the server program, or an empty text. A person's PATH often lacks the folder where it is."""
     return shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin") or ""
 
 
-def _ensure_installed() -> None:
+def ensure_installed() -> None:
     """Install Debian's Dovecot where it is missing and we may; else end the run with the command to type."""
-    if _program():
+    if program():
         return
     if os.geteuid() == 0 and shutil.which("apt-get"):
         # Workers of pytest-xdist take turns. RUNLEVEL=1 keeps the package from starting a service of the system.
         quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
         with (Path(tempfile.gettempdir()) / "install-dovecot.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            for command in () if _program() else ("apt-get update", _INSTALL):
+            for command in () if program() else ("apt-get update", _INSTALL):
                 subprocess.run(command.split(), check=False, stdout=subprocess.DEVNULL, env=quiet)
-    if not _program():
+    if not program():
         pytest.fail(f"These tests need Dovecot. Run this once: sudo {_INSTALL}", pytrace=False)
