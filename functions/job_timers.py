@@ -17,17 +17,26 @@ _log = logging.getLogger(__name__)
 _SECONDS = 4.0
 
 #: A name that the platform refuses would leave the app without any function at all.
-_JOB_ID = re.compile(r"^[a-z][a-z0-9-]{0,62}$")
+_JOB_ID = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
 
 def register(app: func.FunctionApp) -> Mapping[str, str]:
     """Give each enabled job its timer, as many as the settings allow. Returns ``{job id: expression}`` of those."""
-    jobs = filter(_usable, read_timers(account(), settings().prefix, seconds=_SECONDS))
+    jobs = filter(_usable, _jobs())
     timers = dict(sorted({(job.job_id, job.ncrontab) for job in jobs})[: settings().max_timers])
     for job_id, ncrontab in timers.items():
         timer = app.timer_trigger(schedule=ncrontab, arg_name="timer", run_on_startup=False)
         app.function_name(f"job_{job_id}")(timer(_body(job_id)))
     return timers
+
+
+def _jobs() -> list[TimerColumns]:
+    try:
+        storage = account()
+    except Exception as fault:  # noqa: BLE001 (an identity that cannot be had must not cost the app its functions)
+        _log.error("timers_unread: there is no way to sign in to storage, so the sweep runs the jobs: %s", fault)
+        return []
+    return read_timers(storage, settings().prefix, seconds=_SECONDS)
 
 
 def _usable(job: TimerColumns) -> bool:
@@ -38,7 +47,7 @@ def _usable(job: TimerColumns) -> bool:
     except ValueError as fault:
         _log.error("timer_unusable: row %r of the job table gets no timer: %s", job.job_id, fault)
         return False
-    if not _JOB_ID.match(job.job_id):
+    if not _JOB_ID.fullmatch(job.job_id):
         _log.error("timer_unusable: row %r of the job table is no job id.", job.job_id)
         return False
     return True

@@ -11,6 +11,8 @@ from pathlib import Path
 _SHARE = 0.6
 #: What the platform allows where host.json does not say (the shortest of all plans).
 _PLATFORM_TIMEOUT = timedelta(minutes=5)
+#: No setting means so much, and what is more may not fit a time span: the import would raise.
+_ABSURD = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ def _run_budget(env: Mapping[str, str], host_json: Path) -> timedelta:
     try:
         hours, minutes, seconds = json.loads(host_json.read_text())["functionTimeout"].split(":")
         platform = timedelta(hours=int(hours), minutes=int(minutes), seconds=float(seconds))
-    except (OSError, ValueError, KeyError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         platform = _PLATFORM_TIMEOUT
     return platform * _SHARE
 
@@ -74,4 +76,4 @@ def _number(text: str | None, default: float) -> float:
         number = float(text or default)
     except ValueError:
         return default
-    return number if number > 0 else default
+    return number if 0 < number < _ABSURD else default

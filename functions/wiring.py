@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from shared.ports import Secrets
     from shared.storage import Storage
 
-# The SDK logs every request at INFO; what matters of them is in our own errors.
-logging.getLogger("azure").setLevel(logging.WARNING)
+# The SDKs log every request at INFO, addresses and tokens of pages included; what matters is in our own errors.
+for _chatty in ("azure", "httpx"):
+    logging.getLogger(_chatty).setLevel(logging.WARNING)
 
 
 @cache

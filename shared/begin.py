@@ -68,7 +68,8 @@ def new_run_id(now: datetime) -> str:
 def begin(job_id: str, trigger: Trigger, services: Services, *, run_id: str = "") -> RunLease | None:
     """Claim what is due and lease the mailbox, in one conditional write.
 
-    None: the job is gone, nothing is due, or another run holds the mailbox.
+    None: the job is gone, nothing is due, or another run holds the mailbox. A request whose run is on record already
+    (the queue delivers at least once, also after its worker died) goes on under an id of its own.
     """
     for _ in range(3):
         record = services.jobs.read(job_id)
@@ -76,21 +77,12 @@ def begin(job_id: str, trigger: Trigger, services: Services, *, run_id: str = ""
         if record is None:
             _log.warning("Job %s does not exist (any more): nothing to run.", job_id)
             return None
-        due = record.enabled and record.state.next_due is not None and record.state.next_due <= now
-        if not due and trigger not in _FORCED:
+        if trigger not in _FORCED and not _is_due(record, now):
             return None
-        run_id = run_id or new_run_id(now)
-        taken = _take(record, now)
+        again = trigger is Trigger.MANUAL and _on_record(services.jobs, job_id, run_id)
+        claim = _claim(record, now, trigger, "" if again else run_id)
         try:
-            return services.jobs.begin(
-                record,
-                Claim(
-                    run_id=run_id,
-                    trigger=trigger,
-                    last_occurrence=taken.last_occurrence,
-                    next_due=taken.next_due,
-                ),
-            )
+            return services.jobs.begin(record, claim)
         except LeaseHeld as held:
             _log.info("Job %s: %s This run ends at once.", job_id, held)
             if trigger is Trigger.MANUAL and record.state.lease_run != run_id:
@@ -100,6 +92,28 @@ def begin(job_id: str, trigger: Trigger, services: Services, *, run_id: str = ""
             # Somebody claimed or changed the job between our two requests: look again.
             continue
     return None
+
+
+def _is_due(record: JobRecord, now: datetime) -> bool:
+    """Whether its time has come, or its last run died and left something."""
+    state = record.state
+    died = bool(state.lease_run) and state.lease_expires is not None and state.lease_expires <= now
+    return record.enabled and (died or (state.next_due is not None and state.next_due <= now))
+
+
+def _on_record(jobs: JobStore, job_id: str, run_id: str) -> bool:
+    known = jobs.run(job_id, run_id) if run_id else None
+    return known is not None and known.outcome is not RunOutcome.QUEUED
+
+
+def _claim(record: JobRecord, now: datetime, trigger: Trigger, run_id: str) -> Claim:
+    taken = _take(record, now)
+    return Claim(
+        run_id=run_id or new_run_id(now),
+        trigger=trigger,
+        last_occurrence=taken.last_occurrence,
+        next_due=taken.next_due,
+    )
 
 
 def _take(record: JobRecord, now: datetime) -> Taken:

@@ -149,14 +149,43 @@ def claim(ref: MessageRef, before: LedgerEntry | None, run_id: str) -> LedgerEnt
 _COMPANY = (99, 10, 1)
 
 
+#: From this time on a message is taken up alone; before that, it may be an innocent one in bad company.
+_ALONE = len(_COMPANY)
+
+
+def worn_out(entry: LedgerEntry, max_attempts: int, *, beyond: int = 0) -> bool:
+    """Whether it was taken up as often as it may be, the last time alone, without the run coming to an end with it.
+
+    ``beyond`` allows so many times more.
+    """
+    return entry.attempts > max(max_attempts, _ALONE) + beyond
+
+
+def claimable(
+    ref: MessageRef, entry: LedgerEntry | None, *, now: datetime, reprocess: bool
+) -> tuple[MessageRef, LedgerEntry | None] | None:
+    """The message as it is to be claimed, or None where the ledger says that nothing is to be done for it now.
+
+    Under ``reprocess`` a message that was done and left as it was is a new one, of the next generation.
+    """
+    if entry is None:
+        return ref, None
+    if entry.undelivered:
+        resting = entry.retry_at is not None and entry.retry_at > now
+        return None if resting else (replace(ref, key=entry.key), entry)
+    if reprocess and entry.stage is Stage.DONE and not entry.disposition.marks:
+        return replace(ref, key=replace(ref.key, generation=entry.key.generation + 1)), None
+    return None
+
+
 def batches(
     todo: Iterable[tuple[MessageRef, LedgerEntry | None]],
 ) -> Iterator[list[tuple[MessageRef, LedgerEntry | None]]]:
-    """Group messages for claiming: fresh ones first and many at a time, suspicious ones last and alone."""
+    """Group messages for claiming: fresh ones first and many at a time, the most suspicious ones last and alone."""
     groups: dict[int, list[tuple[MessageRef, LedgerEntry | None]]] = {size: [] for size in _COMPANY}
-    for ref, entry in todo:
+    for ref, entry in sorted(todo, key=lambda pair: pair[1].attempts if pair[1] else 0):
         attempts = entry.attempts if entry else 0
-        groups[_COMPANY[min(attempts, len(_COMPANY) - 1)]].append((ref, entry))
+        groups[_COMPANY[min(attempts, _ALONE - 1)]].append((ref, entry))
     for size, members in groups.items():
         for start in range(0, len(members), size):
             yield members[start : start + size]

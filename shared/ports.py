@@ -402,7 +402,10 @@ class JobStore(Protocol):
         ...
 
     def overdue(self, before: datetime) -> list[DueJob]:
-        """Enabled jobs that have been due since ``before`` and whose mailbox no live run holds, longest due first."""
+        """Enabled jobs that have been due since ``before`` and whose mailbox no live run holds, longest due first.
+
+        A job whose run died is due from the end of that run's lease on.
+        """
         ...
 
     def begin(self, record: JobRecord, claim: Claim) -> RunLease:

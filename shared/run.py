@@ -39,16 +39,16 @@ from shared.errors import (
     Unreadable,
 )
 from shared.jobs import Job, load_job
-from shared.ledger import LedgerEntry, Stage, batches, claim
+from shared.ledger import LedgerEntry, Stage, batches, claim, claimable, worn_out
 from shared.mime import parse
 from shared.model import (
     Decision,
     Delivery,
+    Disposition,
     Health,
     Message,
     MessageKey,
     MessageRef,
-    ParkedMessage,
     RawMessage,
     Reject,
     RunOutcome,
@@ -56,6 +56,7 @@ from shared.model import (
     RunRequest,
     Trigger,
 )
+from shared.parking import parked_message
 from shared.ports import Deadline, Fetched, Mailbox, OpenRequest, RunEnding, RunLease, Target, TargetRequest
 from shared.routing import refers_to, route
 from shared.tally import Tally
@@ -66,8 +67,6 @@ _log = logging.getLogger(__name__)
 _IN_HAND_BYTES = 8 * 1024 * 1024
 _MB = 1024 * 1024
 
-#: From its third time on a message is taken up alone (`shared.ledger.batches`); before that, it may be an innocent one.
-_ALONE = 3
 _WORN_OUT = "The worker stopped every time it handled this message; it was not opened again."
 
 T = TypeVar("T")
@@ -153,8 +152,9 @@ class Run:
         left = {_listed_key(entry): entry for entry in self._open.values() if entry.undelivered}
         known = {**self._ledger.look_up(listing.refs), **left}
         refs = {key: entry.ref for key, entry in left.items()} | {ref.key: ref for ref in listing.refs}
-        todo = [pair for key, ref in refs.items() if (pair := self._claimable(ref, known.get(key)))]
-        for batch in batches(todo):
+        now, again = self._services.clock(), self._job.reprocess
+        todo = [claimable(ref, known.get(key), now=now, reprocess=again) for key, ref in refs.items()]
+        for batch in batches(filter(None, todo)):
             if self._deadline.passed:
                 self._mail_left = True
                 break
@@ -169,7 +169,7 @@ class Run:
         self._claimed = {entry.key: entry for entry in claims}
         self._tally.received += len(claims)
         for entry in claims:
-            if entry.attempts > self._worn_out_after + 1:
+            if worn_out(entry, self._job.max_attempts, beyond=1):
                 # Not even its bytes can be had without the worker stopping.
                 self._park(entry, Unreadable(_WORN_OUT), None)
         in_hand = 0
@@ -183,7 +183,7 @@ class Run:
                 self._deliver(mailbox)
                 in_hand = 0
                 if self._deadline.passed:
-                    self._mail_left = self._mail_left or bool(self._claimed)
+                    self._mail_left |= bool(self._claimed)
                     break
         self._deliver(mailbox)
         self._give_back()
@@ -194,7 +194,7 @@ class Run:
         if raw is None:
             self._fail(entry, fetched.error or Unreadable("The server gave no answer for this message."), None)
             return
-        if entry.attempts > self._worn_out_after:
+        if worn_out(entry, self._job.max_attempts):
             self._park(entry, Unreadable(_WORN_OUT), raw)
             return
         message = self._isolated(entry, raw, lambda: parse(raw.data, header_only=raw.header_only, size=raw.size))
@@ -205,13 +205,9 @@ class Run:
         decision = self._isolated(entry, raw, lambda: self._route(message))
         if isinstance(decision, Reject):
             self._tally.rejected += 1
-            self._settle(
-                entry.reject(
-                    decision.reason,
-                    self._job.reject_disposition,
-                    message_id=message.message_id or "",
-                    sha256=message.sha256,
-                )
+            disposition = self._disposition(self._job.reject_disposition, raw)
+            self._settled.append(
+                entry.reject(decision.reason, disposition, message_id=message.message_id or "", sha256=message.sha256)
             )
         elif decision:
             self._deliveries.append((entry, raw, Delivery(entry.key, message, decision, raw.ref.received)))
@@ -226,11 +222,6 @@ class Run:
             _log.exception("Job %s cannot handle message %s.", self._job.id, entry.key.item)
             self._fail(entry, Unreadable("A defect of ours; the log has the details."), raw)
             return None
-
-    @property
-    def _worn_out_after(self) -> int:
-        """How often a message may be taken up, the last times alone, without the run coming to an end with it."""
-        return max(self._job.max_attempts, _ALONE)
 
     def _route(self, message: Message) -> Decision:
         """Create, modify or reject, and why."""
@@ -252,10 +243,9 @@ class Run:
             message_id = delivery.message.message_id or ""
             if message_id:
                 threads.setdefault(message_id, answer.ticket_id)
-            self._settle(
-                entry.deliver(
-                    answer, self._job.success_disposition, message_id=message_id, sha256=delivery.message.sha256
-                )
+            disposition = self._disposition(self._job.success_disposition, raw)
+            self._settled.append(
+                entry.deliver(answer, disposition, message_id=message_id, sha256=delivery.message.sha256)
             )
         if threads:
             self._services.threads.remember(self._job.target.scope(), threads)
@@ -302,32 +292,19 @@ class Run:
     def _fail(self, entry: LedgerEntry, error: MessageError, raw: RawMessage | None) -> None:
         """Leave the message untouched for a later run, or give up on it."""
         if isinstance(error, MessageGone):
-            self._settle(entry.finish())
+            self._settled.append(entry.finish())
         elif entry.attempts >= self._job.max_attempts:
             self._park(entry, error, raw)
         else:
             again = self._services.clock() + message_pause(entry.attempts)
             self._tally.failed(f"A message could not be handled (attempt {entry.attempts}): {error}")
-            self._settle(entry.fail(str(error), again))
+            self._settled.append(entry.fail(str(error), again))
 
     def _park(self, entry: LedgerEntry, error: MessageError, raw: RawMessage | None) -> None:
         """Keep the message aside with its raw bytes and the reason, so that it is neither lost nor in the way."""
         now = self._services.clock()
-        message = parse(raw.data, header_only=True) if raw and entry.attempts <= self._worn_out_after else None
-        parked = ParkedMessage(
-            parked_id=f"{now:%Y%m%dT%H%M%S}-{entry.key.digest[:12]}",
-            job_id=entry.key.job_id,
-            item=entry.key.item,
-            mailbox=entry.key.mailbox,
-            reason=str(error),
-            parked_at=now,
-            attempts=entry.attempts,
-            size=raw.size if raw else 0,
-            subject=message.subject if message else "",
-            sender=str(message.sender or "") if message else "",
-            message_id=(message.message_id or "") if message else "",
-            has_raw=raw is not None,
-        )
+        unopened = worn_out(entry, self._job.max_attempts)
+        parked = parked_message(entry, str(error), raw, now, unopened=unopened)
         self._ledger.park(entry.park(str(error)), parked, raw.data if raw else None)
         self._claimed.pop(entry.key, None)
         self._open.pop(entry.key, None)
@@ -363,19 +340,15 @@ class Run:
             if entry.stage is not Stage.CLAIMED:
                 self._claimed.pop(entry.key, None)
 
-    def _settle(self, entry: LedgerEntry) -> None:
-        self._settled.append(entry)
-
-    def _claimable(self, ref: MessageRef, entry: LedgerEntry | None) -> tuple[MessageRef, LedgerEntry | None] | None:
-        """The message as it is to be claimed, or None where the ledger says that nothing is to be done for it now."""
-        if entry is None:
-            return ref, None
-        if entry.undelivered:
-            resting = entry.retry_at is not None and entry.retry_at > self._services.clock()
-            return None if resting else (replace(ref, key=entry.key), entry)
-        if self._job.reprocess and entry.stage is Stage.DONE and not entry.disposition.marks:
-            return replace(ref, key=replace(ref.key, generation=entry.key.generation + 1)), None
-        return None
+    def _disposition(self, wanted: Disposition, raw: RawMessage) -> Disposition:
+        """What happens to the original. One that is in no ticket as a whole must not go."""
+        if not (raw.header_only and wanted.deleted):
+            return wanted
+        self._tally.say(
+            f"A message is over the limit of {self._job.max_message_mb} MB: only its header was read, so its original "
+            "was not deleted."
+        )
+        return replace(wanted, deleted=False, purge=False)
 
     def _follows_one_in_hand(self, message: Message) -> bool:
         """Whether it answers a message whose ticket is about to be made."""
@@ -416,8 +389,7 @@ class Run:
     def _end(self, fault: JobError | None) -> RunReport:
         """Write the run record, the job's new state and the release."""
         now = self._services.clock()
-        state = self._record.state
-        failures = state.failures + 1 if fault else 0
+        failures = self._record.state.failures + 1 if fault else 0
         # Should the continuation get lost on its way, the job is due and the sweep makes up for it.
         next_due = now if self._mail_left and self._record.enabled else None
         outcome = RunOutcome.CONTINUED if self._mail_left else RunOutcome.COMPLETED
@@ -436,7 +408,7 @@ class Run:
                 health=health_after(fault) if fault else Health.HEALTHY,
                 last_error=str(fault or ""),
                 unfinished=bool(self._open) or not self._open_is_known,
-                cursor=self._cursor if not fault else state.cursor,
+                cursor=self._cursor,
             )
         )
         if outcome is RunOutcome.CONTINUED:

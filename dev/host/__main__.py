@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from dev.host.host import App, Host
@@ -14,7 +15,7 @@ from dev.host.options import HostFault, load_settings, read_host_json
 from dev.host.worker import log, say
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """0 when it stopped in good order, 1 when it could not start or had to cut functions off."""
     parser = argparse.ArgumentParser(prog="python -m dev.host", description=__doc__)
     parser.add_argument("--port", type=int, default=7071, help="of the HTTP functions; 0 picks a free one")
@@ -22,7 +23,7 @@ def main() -> int:
     parser.add_argument("--env", type=Path, metavar="FILE", help="more settings, NAME=VALUE lines")
     parser.add_argument("--events", type=Path, metavar="FILE", help="append what happens, one JSON object a line")
     parser.add_argument("--grace", type=float, default=10, metavar="SECONDS", help="for running functions at the end")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for chatty in ("azure", "uvicorn"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -74,6 +74,9 @@ class Connection:
         except ssl.SSLError as exc:
             lost = self._lose(doing, exc.reason or "TLS")
             raise lost if self._late.is_set() else tls_fault(exc, self.address) from exc
+        except TimeoutError as exc:
+            self._late.set()
+            raise self._lose(doing, "no answer in time") from exc
         except OSError as exc:
             raise self._lose(doing, exc.strerror or type(exc).__name__) from exc
         except _GARBLED as exc:

@@ -115,17 +115,18 @@ class TableJobStore:
         """See the port. Sixteen requests, however many jobs there are; more only where many are overdue."""
         now = self._clock()
         found = [
-            DueJob(row["RowKey"].removeprefix("job:"), row["ncrontab"], datetime.fromisoformat(row["next_due"]))
+            DueJob(row["RowKey"].removeprefix("job:"), row["ncrontab"], datetime.fromisoformat(since))
             for part in BUCKETS
             for row in self._table.rows(
                 part,
                 "job:",
                 "job;",
-                where="next_due le @before and enabled eq true",
+                where="enabled eq true and ( next_due le @before or ( lease_run ne '' and lease_expires le @before ) )",
                 values={"before": write_time(before)},
                 select=["RowKey", "ncrontab", "next_due", "lease_run", "lease_expires"],
             )
             if not _held(row, now)
+            for since in [min(filter(None, (row["next_due"], row.get("lease_run") and row["lease_expires"])))]
         ]
         return sorted(found, key=lambda job: job.next_due)
 

@@ -274,6 +274,21 @@ class TestOverdue:
         clock.advance(timedelta(seconds=2))
         assert overdue(storage, clock()) == ["support"]
 
+    def test_names_jobs_whose_run_died(self, storage: Storage, runs: Runs, clock: FakeClock) -> None:
+        """What a dead run left is not left until the next occurrence; that of a disabled job is."""
+        for job_id in ("daily", "never", "disabled"):
+            following = None if job_id == "never" else NOW + timedelta(days=1)
+            storage.jobs.create(make_record(job_id, enabled=job_id != "disabled", state=make_state(next_due=NOW)))
+            runs.begin(job_id, next_due=following)
+        clock.advance(LEASE - timedelta(seconds=1))
+        assert overdue(storage, clock()) == []
+        clock.advance(timedelta(seconds=1))
+        assert [(job.job_id, job.next_due) for job in storage.jobs.overdue(clock())] == [
+            ("daily", NOW + LEASE),
+            ("never", NOW + LEASE),
+        ]
+        assert overdue(storage, NOW + LEASE - timedelta(seconds=1)) == []
+
     def test_follows_claim_ending_and_change(self, storage: Storage, runs: Runs) -> None:
         """Whoever writes when the job is due next, a run or a change of the schedule, decides."""
         first = storage.jobs.create(make_record(state=make_state(next_due=NOW)))

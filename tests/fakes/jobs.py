@@ -68,11 +68,13 @@ class FakeJobs:
         now = self._rows.clock()
         with self._rows.lock:
             due = [
-                DueJob(record.job_id, record.ncrontab, record.state.next_due)
+                DueJob(record.job_id, record.ncrontab, since)
                 for record in self._rows.jobs.values()
-                if record.enabled and record.state.next_due is not None and not held(record.state, now)
+                if record.enabled and not held(record.state, now)
+                for since in [_due_since(record.state)]
+                if since is not None and since <= before
             ]
-        return sorted((job for job in due if job.next_due <= before), key=lambda job: job.next_due)
+        return sorted(due, key=lambda job: job.next_due)
 
     def begin(self, record: JobRecord, claim: Claim) -> RunLease:
         """See the port."""
@@ -141,3 +143,8 @@ class FakeJobs:
             self._rows.runs[stored.job_id][dead] = replace(
                 report, outcome=RunOutcome.DIED, ended=now, comments=(f"Run {run_id!r} found it dead and took over.",)
             )
+
+
+def _due_since(state: JobState) -> datetime | None:
+    died = state.lease_expires if state.lease_run else None
+    return min((instant for instant in (state.next_due, died) if instant), default=None)

@@ -1,140 +1,235 @@
-"""The import of function_app: what it registers, that nothing keeps it from loading, and what it leaves unloaded."""
+"""Importing function_app: every job gets its timer, and nothing that storage does leaves the app without functions."""
 
+import json
 import re
-from collections.abc import Callable
+import tomllib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
+from azure.data.tables import TableServiceClient
 
 from dev.azurite import Azurite
 from dev.ports import free_ports
+from functions import VERSION
+from shared.schedule.cover import cover, second_for
+from shared.schedule.model import read_schedule
 from shared.storage import open_storage
-from tests.builders import make_record
-from tests.functions.worker import Indexed, index_app
+from shared.storage.open import Account
+from tests.builders import make_mailbox, make_record
+from tests.functions.worker import PROJECT, STATIC, index_app
 from tests.storage.http import Answer, account_at, answering, silent
 
-STATIC = {"health", "http_api", "run_queue", "sweep"}
+#: What the import may take where storage is dead, in seconds.
+ALLOWED = 6
 
-#: Every one of these would be paid for by every cold start, whatever the function does.
-HEAVY = ("azure.identity", "azure.storage", "exchangelib", "fastapi", "httpx", "imapclient", "kiota", "msgraph", "nh3",
-         "poplib", "starlette")  # fmt: skip
-
-
-@pytest.fixture
-def index_with(azurite: Azurite, prefix: str) -> Callable[..., Indexed]:
-    """Stores jobs, then imports function_app over them."""
-
-    def index(*job_ids: str, settings: dict[str, str] | None = None, **columns: Any) -> Indexed:
-        storage = open_storage(connection_string=azurite.connection_string, prefix=prefix)
-        for job_id in job_ids:
-            storage.jobs.create(make_record(job_id, **columns))
-        return index_app(azurite.connection_string, MAILCONNECTOR_PREFIX=prefix, **(settings or {}))
-
-    return index
+#: What only those may load who use it: the timers' cold start does not pay for it.
+HEAVY = (
+    "fastapi", "starlette", "imapclient", "exchangelib", "msgraph", "kiota_", "microsoft_kiota", "azure.identity",
+    "azure.storage", "nh3", "httpx", "poplib", "uvicorn",
+)  # fmt: skip
 
 
-def test_every_job_has_a_timer(index_with: Callable[..., Indexed]) -> None:
-    """With 200 jobs there are 200 timers, each with its job's expression, and the static functions."""
-    jobs = [f"job-{number}" for number in range(200)]
-    indexed = index_with(*jobs, ncrontab="17 */5 * * * *")
-    assert indexed.jobs == dict.fromkeys(jobs, "17 */5 * * * *")
-    assert set(indexed.triggers) - {f"job_{job}" for job in jobs} == STATIC
+def expressions(count: int) -> dict[str, str]:
+    """So many jobs with their timers' expressions, as the API would store them."""
+    found = {}
+    for number in range(count):
+        job_id = f"job-{number:03}"
+        schedule = read_schedule({"frequency": {"type": "interval", "every": 1 + number % 30}})
+        covering = cover(schedule, second=second_for(job_id))
+        assert covering
+        found[job_id] = covering.expression
+    return found
 
 
-def test_names_are_as_the_platform_wants_them(index_with: Callable[..., Indexed]) -> None:
-    """Function names and binding names that the host would refuse would leave the app without functions."""
-    longest = "a" * 63
-    indexed = index_with("a", "a-b", longest)
-    assert set(indexed.jobs) == {"a", "a-b", longest}
-    for name, trigger in indexed.triggers.items():
-        assert re.fullmatch(r"[a-z][a-z0-9_-]{0,127}", name)
-        assert re.fullmatch(r"[A-Za-z0-9]+", trigger["name"])
+def settings(azurite: Azurite, prefix: str, **more: str) -> dict[str, str]:
+    """The app settings for storage that answers."""
+    return {"AzureWebJobsStorage": azurite.connection_string, "MAILCONNECTOR_PREFIX": prefix, **more}
 
 
-def test_triggers_are_what_they_should_be(index_with: Callable[..., Indexed]) -> None:
-    """The API wants a key, health does not; nothing runs at start-up; the queue is named after the prefix."""
-    triggers = index_with("support").triggers
-    assert (triggers["http_api"]["route"], triggers["http_api"]["authLevel"]) == ("api/{*path}", "FUNCTION")
-    assert (triggers["health"]["route"], triggers["health"]["authLevel"]) == ("api/health", "ANONYMOUS")
-    assert triggers["run_queue"]["queueName"].endswith("-runs")
-    assert triggers["run_queue"]["connection"] == "AzureWebJobsStorage"
+def test_two_hundred_jobs_make_two_hundred_timers(azurite: Azurite, prefix: str) -> None:
+    """Beside the static functions, each enabled job has a timer with its own expression; names and bindings are valid."""
+    jobs = open_storage(connection_string=azurite.connection_string, prefix=prefix).jobs
+    expected = expressions(200)
+    jobs.create(make_record("disabled", enabled=False))
+    jobs.create(make_record("ended", ncrontab=""))
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda job: jobs.create(make_record(job[0], ncrontab=job[1])), expected.items()))
+
+    indexed = index_app(settings(azurite, prefix))
+
+    assert indexed.jobs == expected
+    assert set(indexed.triggers) == STATIC | {f"job_{job_id}" for job_id in expected}
+    assert all(not trigger["runOnStartup"] for trigger in indexed.triggers.values() if "schedule" in trigger)
+    assert indexed.seconds < ALLOWED
+
+
+def test_the_static_functions_are_bound_as_documented(azurite: Azurite, prefix: str) -> None:
+    """Routes, methods, who may call them, the queue, and the sweep's minute."""
+    triggers = index_app(settings(azurite, prefix)).triggers
+
+    api, health = triggers["http_api"], triggers["health"]
+    assert (api["route"], str(api["authLevel"]).lower()) == ("api/{*path}", "function")
+    assert {str(method).upper() for method in api["methods"]} == {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
+    assert (health["route"], str(health["authLevel"]).lower()) == ("api/health", "anonymous")
+    assert {str(method).upper() for method in health["methods"]} == {"GET", "HEAD"}
+    queue = triggers["run_queue"]
+    assert (queue["queueName"], queue["connection"]) == (f"{prefix}-runs", "AzureWebJobsStorage")
     assert triggers["sweep"]["schedule"] == "5 * * * * *"
-    assert [name for name, trigger in triggers.items() if trigger.get("runOnStartup")] == []
 
 
-def test_jobs_that_cannot_fire_have_no_timer(index_with: Callable[..., Indexed]) -> None:
-    """A disabled job, and one whose schedule has ended, cost nothing."""
-    assert index_with("off", enabled=False).jobs == {}
-    assert index_with("over", ncrontab="", mailbox="other").jobs == {}
+@contextmanager
+def refusing() -> Iterator[Account]:
+    """A port on which nobody listens."""
+    yield account_at(*free_ports(1))
 
 
-def test_the_number_of_timers_is_bounded(index_with: Callable[..., Indexed]) -> None:
-    """Jobs above the setting are left to the sweep."""
-    indexed = index_with("a", "b", "c", settings={"MAILCONNECTOR_MAX_TIMERS": "2"})
-    assert set(indexed.jobs) == {"a", "b"}
+def saying(status: int, body: bytes, **headers: str) -> Callable[[], AbstractContextManager[Account]]:
+    """A server that gives every request this answer."""
+    return lambda: answering(lambda _: Answer(status, body, **headers))
 
 
-def test_a_bad_expression_spoils_no_other_job(index_with: Callable[..., Indexed]) -> None:
-    """What the host would drop without a word is left out with one."""
-    index_with("bad", ncrontab="61 * * * * *")
-    indexed = index_with("good", mailbox="other")
-    assert set(indexed.jobs) == {"good"}
-    assert "timer_unusable" in indexed.log
+@pytest.mark.parametrize(
+    "storage",
+    [
+        pytest.param(refusing, id="refused"),
+        pytest.param(silent, id="hanging"),
+        pytest.param(partial(silent, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"), id="hanging in an answer"),
+        pytest.param(partial(silent, b"220 mail.example ESMTP\r\n"), id="another protocol"),
+        pytest.param(saying(500, b"<error/>"), id="500"),
+        pytest.param(saying(503, b"", Retry_After="3600"), id="503 with a long pause"),
+        pytest.param(saying(403, b'{"odata.error": {"code": "AuthorizationFailure"}}'), id="403"),
+        pytest.param(saying(200, b""), id="empty"),
+        pytest.param(saying(200, b"\x00\xff garbage {"), id="garbage"),
+        pytest.param(saying(200, b"<html>Sign in</html>", Content_Type="text/html"), id="a page of HTML"),
+        pytest.param(saying(200, b"42"), id="a number"),
+        pytest.param(saying(200, b'{"value": ["x", null, 1]}'), id="rows that are no rows"),
+    ],
+)
+def test_whatever_storage_does_the_static_functions_are_there(
+    storage: Callable[[], AbstractContextManager[Account]],
+) -> None:
+    """Within six seconds, without raising, and with the event in the log by which an operator notices."""
+    with storage() as account:
+        indexed = index_app({"AzureWebJobsStorage": account.connection_string})
 
-
-def test_bad_rows_spoil_nothing(prefix: str) -> None:
-    """Rows that are no jobs (a hand in the table) are left out, and one that comes twice counts once."""
-    rows = (
-        b'{"value": [{"RowKey": "job:No Good!", "ncrontab": "1 * * * * *", "enabled": true},'
-        b'{"RowKey": "job:good", "ncrontab": "1 * * * * *", "enabled": true},'
-        b'{"RowKey": "job:text", "ncrontab": 7, "enabled": "yes"}, {"RowKey": "job:bare"}]}'
-    )
-    with answering(lambda _: Answer(200, rows)) as account:
-        indexed = index_app(account.connection_string, MAILCONNECTOR_PREFIX=prefix)
-    assert set(indexed.jobs) == {"good"}
-    assert set(indexed.triggers) >= STATIC
-
-
-@pytest.mark.parametrize("broken", ["500", "empty", "garbage", "html"])
-def test_storage_that_answers_nonsense(broken: str, prefix: str) -> None:
-    """Whatever comes back, the static functions are there."""
-    answers = {
-        "500": Answer(500, b""),
-        "empty": Answer(200, b""),
-        "garbage": Answer(200, b"\x00\xff garbage {"),
-        "html": Answer(200, b"<html>login</html>"),
-    }
-    with answering(lambda _: answers[broken]) as account:
-        indexed = index_app(account.connection_string, MAILCONNECTOR_PREFIX=prefix)
     assert set(indexed.triggers) == STATIC
+    assert indexed.seconds < ALLOWED
     assert "timers_unread" in indexed.log
-    assert indexed.seconds < 6
 
 
-def test_storage_that_is_away(prefix: str) -> None:
-    """A refused connection leaves the static functions, and says so."""
-    indexed = index_app(account_at(free_ports(1)[0]).connection_string, MAILCONNECTOR_PREFIX=prefix)
+def test_rows_that_make_no_sense_become_no_timers() -> None:
+    """Nor do they keep the static functions away, or a job that does make sense."""
+    timer = {"ncrontab": "7 * * * * *", "enabled": True}
+    rows = [
+        {"RowKey": 7, "ncrontab": ["*"], "enabled": True},
+        {"RowKey": "job:", **timer},
+        {"RowKey": "job:line\n", **timer},
+        {"RowKey": "job:\x00\ud800", **timer},
+        {"RowKey": "job:long-expression", "ncrontab": "0-59/0 " * 5000, "enabled": True},
+        {"RowKey": "job:good", **timer},
+        # No table gives a row without a key; what came before it counts.
+        {"RowKey": None, "ncrontab": None, "enabled": None},
+    ]
+    with saying(200, json.dumps({"value": rows}).encode())() as account:
+        indexed = index_app({"AzureWebJobsStorage": account.connection_string})
+
+    assert indexed.jobs == {"good": "7 * * * * *"}
+    assert set(indexed.triggers) == STATIC | {"job_good"}
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        pytest.param({}, id="nothing is set"),
+        pytest.param({"AzureWebJobsStorage": "no connection string"}, id="a connection string that is none"),
+        pytest.param({"AzureWebJobsStorage__tableServiceUri": "not a URL"}, id="an address that is none"),
+        pytest.param(
+            {"AzureWebJobsStorage__tableServiceUri": "https://t.invalid", "AZURE_AUTHORITY_HOST": "http://a b"},
+            id="an authority that is none",
+        ),
+        pytest.param(
+            {"AzureWebJobsStorage__tableServiceUri": "https://t.invalid", "AzureWebJobsStorage__clientId": "x"},
+            id="an identity that is none",
+        ),
+        pytest.param({"MAILCONNECTOR_MAX_TIMERS": "inf", "MAILCONNECTOR_RUN_SECONDS": "1e300"}, id="absurd numbers"),
+    ],
+)
+def test_whatever_is_set_the_static_functions_are_there(environment: dict[str, str]) -> None:
+    """App settings that make no sense do not take the config API with them."""
+    indexed = index_app(environment)
+
     assert set(indexed.triggers) == STATIC
-    assert "timers_unread" in indexed.log
-    assert indexed.seconds < 6
+    assert indexed.seconds < ALLOWED
 
 
-def test_storage_that_never_answers(prefix: str) -> None:
-    """The import is over within six seconds, whatever hangs."""
-    with silent() as account:
-        indexed = index_app(account.connection_string, MAILCONNECTOR_PREFIX=prefix)
-    assert set(indexed.triggers) == STATIC
-    assert "timers_unread" in indexed.log
-    assert indexed.seconds < 6
+def test_one_bad_row_costs_no_other_job_its_timer(azurite: Azurite, prefix: str) -> None:
+    """Ids that the platform refuses, ids that come twice and expressions that are none are left to the sweep."""
+    storage = open_storage(connection_string=azurite.connection_string, prefix=prefix)
+    storage.jobs.create(make_record("good", ncrontab="7 */5 * * * *"))
+    rows: list[dict[str, Any]] = [
+        {"RowKey": "job:UPPER"},
+        {"RowKey": "job:a b"},
+        {"RowKey": "job:" + "x" * 64},
+        {"RowKey": "job:naïve"},
+        {"RowKey": "job:-"},
+        {"RowKey": "job:bad-time", "ncrontab": "61 * * * * *"},
+        {"RowKey": "job:few-fields", "ncrontab": "* * *"},
+        {"RowKey": "job:setting", "ncrontab": "%SOME_SETTING%"},
+        {"RowKey": "job:a-number", "ncrontab": 7},
+        {"RowKey": "job:on-text", "enabled": "true"},
+        {"RowKey": "job:nothing", "ncrontab": None, "enabled": None},
+    ]
+    # Which of a pair counts is not for us to say, only that there is one timer.
+    twins = [{"RowKey": "job:twin", "PartitionKey": part} for part in ("0", "a", "f")]
+    with TableServiceClient.from_connection_string(azurite.connection_string) as tables:
+        table = tables.get_table_client(f"{prefix}jobs")
+        for row in [*rows, *twins]:
+            whole = {"PartitionKey": "3", "ncrontab": "0 * * * * *", "enabled": True, "mailbox": make_mailbox(), **row}
+            table.create_entity({name: value for name, value in whole.items() if value is not None})
+
+    indexed = index_app(settings(azurite, prefix))
+
+    assert indexed.jobs == {"good": "7 */5 * * * *", "twin": "0 * * * * *"}
 
 
-def test_no_storage_setting_at_all() -> None:
-    """An app that is not configured yet still has its functions, so that health can say so."""
-    assert set(index_app("").triggers) == STATIC
+def test_no_more_timers_than_the_setting_allows(azurite: Azurite, prefix: str) -> None:
+    """MAILCONNECTOR_MAX_TIMERS counts; which jobs get them does not change from start to start."""
+    jobs = open_storage(connection_string=azurite.connection_string, prefix=prefix).jobs
+    for job_id in ("delta", "alpha", "charlie", "bravo"):
+        jobs.create(make_record(job_id))
+
+    indexed = index_app(settings(azurite, prefix, MAILCONNECTOR_MAX_TIMERS="2"))
+
+    assert list(indexed.jobs) == ["alpha", "bravo"]
 
 
-def test_the_import_loads_nothing_heavy(index_with: Callable[..., Indexed]) -> None:
-    """No web framework, no mail SDK, no Graph, no blobs or queues: each comes with the function that needs it."""
-    indexed = index_with("support")
-    assert indexed.jobs
-    assert [module for module in indexed.modules if module.startswith(HEAVY)] == []
+def test_the_import_loads_only_what_timers_need(azurite: Azurite, prefix: str) -> None:
+    """No web framework, no mail client, no SDK but the tables' one."""
+    open_storage(connection_string=azurite.connection_string, prefix=prefix).jobs.create(make_record())
+
+    modules = index_app(settings(azurite, prefix)).modules
+
+    assert sorted(name for name in modules if name.startswith(HEAVY)) == []
+    assert "azure.data.tables" in modules
+
+
+def test_host_json_is_what_the_platform_takes() -> None:
+    """The routes hold their own prefix, the time-out is one that every plan allows, and retries leave time to mend."""
+    host = json.loads((PROJECT / "host.json").read_text())
+
+    assert host["version"] == "2.0"
+    assert re.fullmatch(r"00:(0\d|10):00", host["functionTimeout"])
+    assert host["extensions"]["http"]["routePrefix"] == ""
+    assert host["extensionBundle"]["version"] == "[4.*, 5.0.0)"
+    queues = host["extensions"]["queues"]
+    assert queues["maxDequeueCount"] >= 3
+    assert queues["newBatchThreshold"] <= queues["batchSize"] <= 32
+
+
+def test_the_version_is_that_of_the_project() -> None:
+    """What the API shows and what pyproject.toml says cannot drift apart."""
+    assert tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"] == VERSION

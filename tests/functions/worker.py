@@ -1,9 +1,11 @@
-"""Imports function_app as the Functions worker does, in a process of its own, and says what it found."""
+"""Imports function_app as the Functions worker does: in a fresh process, on a running event loop."""
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,62 +13,61 @@ from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[2]
 
-#: What the child does: on a running event loop, as the worker's; then one line of JSON.
-_CHILD = """
-import asyncio, json, sys, time
+#: What the app has whatever storage does.
+STATIC = {"http_api", "health", "run_queue", "sweep"}
 
-async def main():
-    began = time.monotonic()
-    import function_app
-    functions = function_app.app.get_functions()
-    print(json.dumps({
-        "seconds": time.monotonic() - began,
-        "modules": sorted(sys.modules),
-        "functions": [json.loads(str(one)) | {"name": one.get_function_name()} for one in functions],
-    }))
-
-asyncio.run(main())
-"""
+_OURS = ("AzureWebJobs", "MAILCONNECTOR_", "AZURE_")
 
 
 @dataclass(frozen=True, slots=True)
 class Indexed:
-    """What the worker would tell the host."""
+    """What a worker process knows of the app once it has imported it."""
 
-    #: The trigger binding of each function, by function name.
+    #: What function.json would say of each function's trigger.
     triggers: Mapping[str, Mapping[str, Any]]
+    #: All modules that are loaded by then.
     modules: frozenset[str]
-    #: How long the import took, in seconds.
+    #: How long import and indexing took.
     seconds: float
+    #: What went to the log.
     log: str
 
     @property
     def jobs(self) -> dict[str, str]:
-        """The expression of each job's timer, by job id."""
-        return {
-            name.removeprefix("job_"): str(trigger["schedule"])
-            for name, trigger in self.triggers.items()
-            if name.startswith("job_")
-        }
+        """The timers' expressions, by job id."""
+        mine = {name: trigger for name, trigger in self.triggers.items() if name.startswith("job_")}
+        return {name.removeprefix("job_"): str(trigger["schedule"]) for name, trigger in mine.items()}
 
 
-def index_app(connection_string: str, **settings: str) -> Indexed:
-    """Import function_app with these app settings."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MAILCONNECTOR_")}
-    child = subprocess.run(
-        [sys.executable, "-c", _CHILD],
+def index_app(settings: Mapping[str, str]) -> Indexed:
+    """Import the app under these app settings alone. Fails when the import raises or a name is not allowed."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+    done = subprocess.run(
+        [sys.executable, "-m", __name__],
         cwd=PROJECT,
-        env={**kept, "AzureWebJobsStorage": connection_string, **settings},
+        env={**inherited, **settings},
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert child.returncode == 0, child.stderr
-    found = json.loads(child.stdout)
-    triggers = {
-        one["name"]: next(binding for binding in one["bindings"] if "rigger" in binding["type"])
-        for one in found["functions"]
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    return Indexed(told["triggers"], frozenset(told["modules"]), told["seconds"], done.stderr)
+
+
+async def _worker() -> dict[str, Any]:
+    from dev.host.indexing import index, load_app
+
+    began = time.monotonic()
+    functions = index(load_app(PROJECT))
+    return {
+        "seconds": time.monotonic() - began,
+        "triggers": {function.name: function.trigger for function in functions},
+        "modules": sorted(sys.modules),
     }
-    assert len(triggers) == len(found["functions"]), "Two functions share a name."
-    return Indexed(triggers, frozenset(found["modules"]), found["seconds"], child.stderr)
+
+
+if __name__ == "__main__":
+    answer = json.dumps(asyncio.run(_worker()), default=lambda enum: enum.value)
+    sys.stdout.write(answer + "\n")

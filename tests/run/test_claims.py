@@ -119,6 +119,33 @@ def test_a_held_mailbox_skips_a_run_by_hand_and_says_so() -> None:
     assert opened(world) == 0
 
 
+def test_a_run_by_hand_that_died_stays_on_record() -> None:
+    """Its request comes again when the worker died: that run has an id of its own, so both are told."""
+    world = World()
+    world.storage.jobs.begin(world.record(), make_claim("asked for", trigger=Trigger.MANUAL)).abandon()
+    world.clock.advance(timedelta(minutes=10))
+    report = world.run(run_id="asked for")
+    assert report is not None
+    assert report.run_id != "asked for"
+    assert {one.run_id: one.outcome for one in world.reports()} == {
+        report.run_id: RunOutcome.COMPLETED,
+        "asked for": RunOutcome.DIED,
+    }
+
+
+def test_a_run_that_died_is_followed_before_the_next_occurrence() -> None:
+    """What a daily job's run left when its worker was killed does not wait for tomorrow."""
+    world = World()
+    world.deliver(mail("m1"))
+    tomorrow = world.clock() + timedelta(days=1)
+    world.storage.jobs.begin(world.record(), make_claim("killed", next_due=tomorrow)).abandon()
+    assert world.run(Trigger.SWEEP) is None
+    world.clock.advance(timedelta(minutes=10))
+    report = world.run(Trigger.SWEEP)
+    assert report is not None
+    assert report.created == 1
+
+
 def test_a_run_by_hand_that_is_delivered_twice_is_not_skipped() -> None:
     """The queue delivers at least once: while the first delivery runs, the second leaves its record alone."""
     world = World()

@@ -236,10 +236,12 @@ def test_a_message_that_vanishes_before_its_disposition_keeps_its_ticket() -> No
 
 
 def test_an_oversized_message_makes_a_ticket_of_its_header() -> None:
-    """The ticket says so; the original is treated like any other."""
-    world = World(max_message_mb=1)
+    """The ticket says so, and the original is marked as read; but what is in no ticket as a whole is never deleted."""
+    world = World(max_message_mb=1, on_success=EVERYTHING)
     world.deliver(mail("Huge") + b"0123456789abcdef\r\n" * 70_000)
-    assert world.report().created == 1
+    report = world.report()
+    assert report.created == 1
+    assert [comment for comment in report.comments if "original was not deleted" in comment]
     (ticket,) = world.tickets()
     assert "over the size limit" in ticket.entries[0].text
     assert world.flags() == {1: "seen"}

@@ -272,8 +272,15 @@ def _stored(head: bytes, data: bytes) -> Stored:
 
 
 def program() -> str:
-    """The path of the server program, or an empty text. A person's PATH often lacks the folder where it is."""
-    return shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin") or ""
+    """The path of the server program, or an empty text where it, or one of its two protocols, is missing."""
+    # A person's PATH often lacks the folder where it is.
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
+    server, config = shutil.which("dovecot", path=path), shutil.which("doveconf", path=path)
+    if not server or not config:
+        return ""
+    asked = subprocess.run([config, "-dh", "libexec_dir"], capture_output=True, text=True, check=False)
+    parts = Path(asked.stdout.strip())
+    return server if all((parts / protocol).exists() for protocol in ("imap", "pop3")) else ""
 
 
 def ensure_installed() -> None:

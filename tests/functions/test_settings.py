@@ -1,0 +1,101 @@
+"""The app settings: what each says, what stands when it is left out, and what happens to nonsense."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from functions.settings import read_settings
+
+
+@pytest.fixture
+def host_json(tmp_path: Path) -> Path:
+    """A host.json of a test's own."""
+    return tmp_path / "host.json"
+
+
+def test_left_out_settings_have_the_documented_defaults() -> None:
+    """docs/operations.md names the same ones."""
+    settings = read_settings({})
+
+    assert settings.prefix == "mailconnector"
+    assert settings.max_timers == 500
+    assert settings.lease_seconds == 90
+    assert settings.storage_connection == ""
+    assert settings.secrets_file == ""
+    assert settings.secrets == {}
+
+
+def test_every_setting_is_read() -> None:
+    """By the names in the documentation; others are nobody's business."""
+    settings = read_settings(
+        {
+            "AzureWebJobsStorage": "connection",
+            "AzureWebJobsStorage__tableServiceUri": "https://table",
+            "AzureWebJobsStorage__blobServiceUri": "https://blob",
+            "AzureWebJobsStorage__queueServiceUri": "https://queue",
+            "AzureWebJobsStorage__clientId": "identity",
+            "MAILCONNECTOR_PREFIX": "test",
+            "MAILCONNECTOR_MAX_TIMERS": "7",
+            "MAILCONNECTOR_LEASE_SECONDS": "4.5",
+            "MAILCONNECTOR_RUN_SECONDS": "30",
+            "MAILCONNECTOR_SECRETS_FILE": "secrets.json",
+            "MAILCONNECTOR_SECRET_BOX": "hunter2",
+            "PATH": "/bin",
+        }
+    )
+
+    assert settings.storage_connection == "connection"
+    assert (settings.table_url, settings.blob_url, settings.queue_url) == (
+        "https://table",
+        "https://blob",
+        "https://queue",
+    )
+    assert (settings.identity_client_id, settings.prefix, settings.max_timers) == ("identity", "test", 7)
+    assert (settings.lease_seconds, settings.run_budget) == (4.5, timedelta(seconds=30))
+    assert settings.secrets_file == "secrets.json"
+    assert settings.secrets == {"MAILCONNECTOR_SECRET_BOX": "hunter2"}
+
+
+@pytest.mark.parametrize("text", ["", "many", "0", "-3", "nan", "inf", "1e300"])
+def test_a_number_that_is_none_falls_back(text: str) -> None:
+    """A slip in one setting must not keep the app from starting."""
+    absurd = dict.fromkeys(
+        ("MAILCONNECTOR_MAX_TIMERS", "MAILCONNECTOR_LEASE_SECONDS", "MAILCONNECTOR_RUN_SECONDS"), text
+    )
+
+    assert read_settings(absurd) == read_settings({})
+
+
+@pytest.mark.parametrize(
+    ("time_out", "budget"),
+    [
+        ('"00:10:00"', timedelta(minutes=6)),
+        ('"01:00:00"', timedelta(minutes=36)),
+        ('"00:00:30"', timedelta(seconds=18)),
+    ],
+)
+def test_a_run_ends_well_before_the_platform_kills_it(host_json: Path, time_out: str, budget: timedelta) -> None:
+    """Six tenths of functionTimeout are for taking messages up."""
+    host_json.write_text(f'{{"functionTimeout": {time_out}}}')
+
+    assert read_settings({}, host_json=host_json).run_budget == budget
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"functionTimeout": "-1"}', '{"functionTimeout": 5}', "no JSON"])
+def test_without_a_time_out_the_shortest_of_all_plans_counts(host_json: Path, text: str) -> None:
+    """Five minutes, whatever host.json says instead of a time span, or none at all."""
+    if text:
+        host_json.write_text(text)
+
+    assert read_settings({}, host_json=host_json).run_budget == timedelta(minutes=3)
+
+
+def test_the_budget_is_that_of_our_own_host_json() -> None:
+    """The file beside function_app.py is read."""
+    assert read_settings({}).run_budget == timedelta(minutes=6)
+
+
+def test_settings_do_not_show_secrets() -> None:
+    """They may be logged or end in a traceback."""
+    assert "hunter2" not in repr(read_settings({"MAILCONNECTOR_SECRET_BOX": "hunter2"}))
