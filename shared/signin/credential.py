@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 #: azure-core's own retries would outlast a run (they sleep for as long as Retry-After says): one more try at a lost
 #: connection, and none at an answer. The job's back-off does the rest.
 _RETRIES: dict[str, Any] = {"retry_total": 1, "retry_connect": 1, "retry_read": 1, "retry_status": 0}
+#: Seconds for a connection to something on this machine.
+_NEARBY = 3.0
 
 
 class EntraCredential:
@@ -45,8 +47,12 @@ class EntraCredential:
             fault = fault_of(exc, subject, self._answer)
             if not isinstance(fault, Unavailable):
                 # msal repeats a refusal for a minute from its memory; who has mended it wants to see that at once.
-                self._inner = None
+                self.forget()
             raise fault from exc
+
+    def forget(self) -> None:
+        """Have the next token issued anew: the last one was refused, or lacks what has been granted since."""
+        self._inner = None
 
     def _credential(self) -> "TokenCredential":
         with self._lock:
@@ -79,6 +85,8 @@ def _make(
         "connection_verify": cloud.ca_file or True,
     }
     if isinstance(sign_in, ManagedIdentity):
+        # Its endpoint is on this machine, or nowhere.
+        options["connection_timeout"] = min(_NEARBY, cloud.patience)
         return ManagedIdentityCredential(client_id=sign_in.client_id, **options)
     # Where the authority is stands in our own table, so nobody needs to be asked whether it is one.
     options |= {"authority": cloud.authority, "disable_instance_discovery": True}

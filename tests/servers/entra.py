@@ -12,6 +12,7 @@ import base64
 import json
 import shutil
 import ssl
+import sys
 import tempfile
 import threading
 import time
@@ -33,7 +34,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from shared.signin.entra import CLOUDS, Cloud
-from tests.servers.tls import HOST, Authority
+from tests.servers.tls import HOST, Authority, Certificate
 
 _ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _EXCHANGE = "api://AzureADTokenExchange"
@@ -94,15 +95,30 @@ def refusal(error: str, code: int, words: str) -> str:
     )
 
 
+class _HttpsServer(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        # A client that hangs up is a client's right.
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
+
+def https_server(handler: type[BaseHTTPRequestHandler], certificate: Certificate) -> ThreadingHTTPServer:
+    """An HTTPS server on a free port that has begun to serve; ``shutdown()`` and ``server_close()`` end it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.chain, certificate.key)
+    server = _HttpsServer((HOST, 0), handler)
+    # The handshake belongs to the thread of the connection: a client that is slow to greet must not stop others.
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    return server
+
+
 class Entra:
     """A running server. Leave the context to end it."""
 
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="entra-"))
         authority = Authority(self._folder)
-        certificate = authority.issue()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate.chain, certificate.key)
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self._apps: dict[tuple[str, str], App] = {}
         #: Client ids of user-assigned identities of "this" function app; ``""`` is its system-assigned one.
@@ -113,10 +129,7 @@ class Entra:
         #: Every token request: the tenant (or ``msi``) and the form fields.
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.stop = threading.Event()
-        handler = type("_Bound", (_Handler,), {"entra": self})
-        self._server = ThreadingHTTPServer((HOST, 0), handler)
-        # The handshake belongs to the thread of the connection: a client that is slow to greet must not stop others.
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+        self._server = https_server(type("_Bound", (_Handler,), {"entra": self}), authority.issue())
         self.url = f"https://{HOST}:{self._server.server_port}"
         self.cloud = Cloud(
             authority=self.url,
@@ -126,8 +139,6 @@ class Entra:
             ca_file=str(authority.ca_file),
             patience=20.0,
         )
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        self._thread.start()
 
     def __enter__(self) -> Self:
         return self
@@ -138,7 +149,6 @@ class Entra:
         self.stop.set()
         self._server.shutdown()
         self._server.server_close()
-        self._thread.join(timeout=10)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def register(self, *, tenant: str = "", **fields: Any) -> App:
