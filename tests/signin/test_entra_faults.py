@@ -99,6 +99,15 @@ def test_each_refusal_has_its_sentence(entra: Entra, code: int, error: str, kind
     assert f"AADSTS{code}" in found.what
 
 
+def test_a_refusal_without_a_number_is_still_one(entra: Entra) -> None:
+    """A proxy's page, for example: the status is all there is to tell."""
+    app = entra.register(secrets={SECRET: True})
+    entra.script(app, Scripted(403, "<html>"))
+    found = fault(by_secret(app), entra.cloud)
+    assert isinstance(found, AuthFailed)
+    assert "(HTTP 403)" in found.what
+
+
 def test_a_certificate_that_is_not_registered_or_has_expired(entra: Entra) -> None:
     """To be uploaded, or to be made anew: two sentences."""
     known, stranger, ended = new_pair(), new_pair(), new_pair(days=-1)
