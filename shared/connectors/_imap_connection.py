@@ -12,6 +12,7 @@ from shared.connectors._imap_dial import dial, tls_context, tls_fault
 from shared.connectors._imap_text import TEMPORARY, code_in, readable
 from shared.errors import AuthFailed, ConfigInvalid, Unavailable
 from shared.ports import Deadline
+from shared.signin.mail import MailLogin
 
 #: Seconds: for a TCP connection to come up; for a server to say nothing; for one exchange as a whole.
 _CONNECT, _SILENCE, _EXCHANGE = 30.0, 60.0, 240.0
@@ -53,6 +54,7 @@ class Connection:
         self._deadline = deadline
         self._lost = ""
         self._late = threading.Event()
+        self._login: MailLogin | None = None
         self._socket = dial(host, port, seconds=self._limit("connecting", _CONNECT))
         # A second handle on the same TCP connection: it can end an exchange from outside, whatever TLS wraps around.
         self._cord = self._socket.dup()
@@ -97,6 +99,8 @@ class Connection:
             return self._lose(doing, readable(root).partition(": b'")[0] or "no reason given")
         # Words of a parser may quote a message: only what the server itself said as NO or BAD is passed on.
         said = readable(root.args[0]) if type(root) is imaplib.IMAP4.error and root.args else ""
+        if self._login and (closed := self._login.closed(said, address=self.address)):
+            return closed
         meaning = f"answered: {said}" if said else "gave an answer that makes no sense"
         return Refusal(f"{self.address} {meaning} (while {doing}).", said=said)
 
@@ -142,7 +146,7 @@ class Connection:
             self._socket = self.client.socket()
         elif required:
             raise ConfigInvalid(
-                f"{self.address} does not offer STARTTLS, so the password was not sent.",
+                f"{self.address} does not offer STARTTLS, so nothing secret was sent.",
                 remedy="Use security 'tls' with the TLS port (993), or have STARTTLS enabled on the server.",
             )
 
@@ -177,6 +181,30 @@ class Connection:
                 f"{self.address} refused the sign-in of {username!r}: {said}.",
                 remedy=f"Check the user name and the secret {secret!r}; some providers want an app password instead.",
             ) from None
+        self._know_capabilities()
+
+    def sign_in_by_token(self, login: MailLogin) -> None:
+        """Sign in by AUTHENTICATE XOAUTH2. From then on what the server says of a closed mailbox is understood."""
+        if b"AUTH=XOAUTH2" not in self.ask("asking for capabilities", self.client.capabilities):
+            raise ConfigInvalid(
+                f"{self.address} takes no tokens (it does not offer AUTH=XOAUTH2), so none was sent.",
+                remedy="Use password_secret in place of sign_in, or check host.",
+            )
+        dialogue = login.dialogue()
+        try:
+            answer = self.ask("signing in", self.client.sasl_login, "XOAUTH2", dialogue.answer)
+        except Refusal as refusal:
+            if refusal.temporary:
+                raise
+            # Some servers repeat what they refuse, so the refusal itself must not be seen.
+            raise login.refused(refusal.said, failure=dialogue.failure, address=self.address) from None
+        # Exchange Online says OK also to a token that does not open the mailbox, with the reason beside it.
+        if closed := login.closed(readable(answer), address=self.address):
+            raise closed
+        self._login = login
+        self._know_capabilities()
+
+    def _know_capabilities(self) -> None:
         # Taken from the answer to the sign-in where it is there: opening a folder would forget it, and ask again later.
         self.ask("asking for capabilities", self.client.capabilities)
 

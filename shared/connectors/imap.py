@@ -1,6 +1,7 @@
-"""IMAP4 mailboxes with a password: what a job says about one, and how it is opened."""
+"""IMAP4 mailboxes with a password or a token: what a job says about one, and how it is opened."""
 
 import unicodedata
+from collections.abc import Mapping
 from functools import partial
 from typing import Literal, Self
 
@@ -10,6 +11,9 @@ from shared.connectors._imap_connection import Connection, connect
 from shared.connectors._imap_mailbox import ImapMailbox
 from shared.connectors._imap_text import normal_folder
 from shared.ports import Connector, OpenRequest, ServerSettings
+from shared.signin.entra import CLOUDS, AnyEntraSignIn, Cloud, CloudName
+from shared.signin.google import GOOGLE, Google
+from shared.signin.mail import MailSignIn, mail_login
 
 _TLS_PORT, _PLAIN_PORT = 993, 143
 _INSECURE = frozenset({"starttls_if_available", "none"})
@@ -28,7 +32,13 @@ class Imap4Settings(ServerSettings):
         default="tls", description="TLS from the start, STARTTLS or nothing, STARTTLS if offered, or plain text."
     )
     username: str = Field(min_length=1, max_length=320)
-    password_secret: str = Field(min_length=1, max_length=127, description="The name of the secret, not the password.")
+    password_secret: str | None = Field(
+        default=None, min_length=1, max_length=127, description="The name of the secret, not the password."
+    )
+    sign_in: MailSignIn | None = Field(
+        default=None, description="With a token (XOAUTH2) in place of a password: Exchange Online or Google."
+    )
+    cloud: CloudName = Field(default="global", description="Of Exchange Online, where sign_in is for that.")
     folder: str = Field(
         default="INBOX", min_length=1, max_length=1000, description="Subfolders as INBOX/Support or INBOX.Support."
     )
@@ -59,6 +69,14 @@ class Imap4Settings(ServerSettings):
             raise ValueError("ca_file has no use with security 'none': there is no certificate to check.")
         return self
 
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        if (self.password_secret is None) == (self.sign_in is None):
+            raise ValueError("Give either password_secret or sign_in, and not both.")
+        if self.cloud != "global" and not isinstance(self.sign_in, AnyEntraSignIn):
+            raise ValueError("cloud has a use only together with sign_in for Exchange Online.")
+        return self
+
     @property
     def effective_port(self) -> int:
         """The port that is dialled."""
@@ -73,24 +91,40 @@ class Imap4Settings(ServerSettings):
 
     def secret_names(self) -> frozenset[str]:
         """See `ServerSettings.secret_names`."""
-        return frozenset({self.password_secret})
+        return self.sign_in.secret_names() if self.sign_in else frozenset({str(self.password_secret)})
 
     def warnings(self) -> tuple[str, ...]:
         """See `ServerSettings.warnings`."""
+        key = "token" if self.sign_in else "password"
         if self.security == "none":
-            return (f"The password and all mail travel between the app and {self.host} in plain text.",)
+            return (f"The {key} and all mail travel between the app and {self.host} in plain text.",)
         if self.security == "starttls_if_available":
-            return (f"Whoever can change traffic to {self.host} can have password and mail sent in plain text.",)
+            return (f"Whoever can change traffic to {self.host} can have {key} and mail sent in plain text.",)
         return ()
 
 
-def _sign_in(connection: Connection, *, request: OpenRequest) -> None:
+def _sign_in(
+    connection: Connection, *, request: OpenRequest, clouds: Mapping[CloudName, Cloud], google: Google
+) -> None:
     settings: Imap4Settings = request.settings
-    password = request.secrets.get(settings.password_secret)
-    connection.sign_in(settings.username, password, secret=settings.password_secret)
+    if settings.sign_in is None:
+        secret = str(settings.password_secret)
+        connection.sign_in(settings.username, request.secrets.get(secret), secret=secret)
+        return
+    login = mail_login(
+        settings.sign_in,
+        user=settings.username,
+        protocol="IMAP4",
+        secrets=request.secrets,
+        cloud=clouds[settings.cloud],
+        google=google,
+    )
+    connection.sign_in_by_token(login)
 
 
-def open_mailbox(request: OpenRequest) -> ImapMailbox:
+def open_mailbox(
+    request: OpenRequest, *, clouds: Mapping[CloudName, Cloud] = CLOUDS, google: Google = GOOGLE
+) -> ImapMailbox:
     """Connect, sign in and open the folder for reading. Raises `ConfigInvalid`, `AuthFailed` or `Unavailable`."""
     settings: Imap4Settings = request.settings
     dial = partial(
@@ -100,7 +134,7 @@ def open_mailbox(request: OpenRequest) -> ImapMailbox:
         security=settings.security,
         ca_file=settings.ca_file,
         deadline=request.deadline,
-        prove=partial(_sign_in, request=request),
+        prove=partial(_sign_in, request=request, clouds=clouds, google=google),
     )
     return ImapMailbox(dial, folder=settings.folder, job_id=request.job_id, identity=settings.identity())
 

@@ -6,6 +6,7 @@ Another suite uses it by ``from tests.servers.dovecot import dovecot``: a fixtur
 import fcntl
 import grp
 import imaplib
+import json
 import os
 import pwd
 import re
@@ -13,13 +14,16 @@ import shutil
 import ssl
 import subprocess
 import tempfile
+import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -52,9 +56,16 @@ ssl = yes
 ssl_cert = <{chain}
 ssl_key = <{key}
 mail_plugins = acl
+auth_mechanisms = plain xoauth2
 passdb {{
   driver = passwd-file
+  mechanisms = plain
   args = scheme=PLAIN {folder}/users/%u
+}}
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2
+  args = {folder}/oauth2.conf
 }}
 userdb {{
   driver = passwd-file
@@ -99,6 +110,16 @@ service pop3-login {{
 }}
 """
 
+#: Tokens are checked by asking (RFC 7662): doc.dovecot.org/2.3/configuration_manual/authentication/oauth2.
+_OAUTH2 = """
+introspection_mode = post
+introspection_url = {url}
+force_introspection = yes
+username_attribute = email
+active_attribute = active
+active_value = true
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class User:
@@ -118,6 +139,47 @@ class Stored:
     data: bytes
 
 
+class Introspection:
+    """The endpoint that Dovecot asks what a token is worth (RFC 7662 section 2)."""
+
+    def __init__(self) -> None:
+        #: Each tells the mailbox that a token opens, or None for a token that it does not know or no longer trusts.
+        self.judges: list[Callable[[str], str | None]] = []
+        self._server = ThreadingHTTPServer((HOST, 0), type("_Bound", (_Introspected,), {"endpoint": self}))
+        self._server.daemon_threads = True
+        self.url = f"http://{HOST}:{self._server.server_port}/introspect"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._thread.start()
+
+    def answer(self, token: str) -> dict[str, Any]:
+        """What is told of the token."""
+        mailbox = next(filter(None, (judge(token) for judge in self.judges)), None)
+        return {"active": True, "email": mailbox} if mailbox else {"active": False}
+
+    def close(self) -> None:
+        """End it."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(timeout=10)
+
+
+class _Introspected(BaseHTTPRequestHandler):
+    endpoint: ClassVar[Introspection]
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
+        """Nothing."""
+
+    def do_POST(self) -> None:
+        """One token."""
+        form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        data = json.dumps(self.endpoint.answer(form["token"][0])).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+
 class Dovecot:
     """A running server. Leave the context to end it and to remove everything that it wrote."""
 
@@ -133,7 +195,13 @@ class Dovecot:
         (self._folder / "users").mkdir()
         # Dovecot refuses mail of root: as root it is kept by the account that Dovecot itself came with.
         self._owner = pwd.getpwnam("dovecot") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
-        self._child = self._start()
+        self._introspection = Introspection()
+        (self._folder / "oauth2.conf").write_text(_OAUTH2.format(url=self._introspection.url))
+        try:
+            self._child = self._start()
+        except BaseException:
+            self._introspection.close()
+            raise
 
     def _start(self) -> Child:
         for left in reversed(range(_TRIES)):
@@ -176,6 +244,7 @@ class Dovecot:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._child.stop()
+        self._introspection.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def log(self) -> str:
@@ -194,6 +263,15 @@ class Dovecot:
         ids = f"{self._owner.pw_uid}:{self._owner.pw_gid}"
         entry.write_text(f"{user.name}:{{PLAIN}}{password}:{ids}::{home}::{extra}\n", encoding="utf-8")
         return user
+
+    @contextmanager
+    def trusting(self, judge: Callable[[str], str | None]) -> Iterator[None]:
+        """Meanwhile XOAUTH2 takes the tokens for which ``judge`` tells a mailbox, for that mailbox."""
+        self._introspection.judges.append(judge)
+        try:
+            yield
+        finally:
+            self._introspection.judges.remove(judge)
 
     def make_read_only(self, user: User) -> None:
         """From now on the user may read the INBOX but change nothing in it."""
