@@ -28,7 +28,7 @@ def server(**changes: Any) -> dict[str, Any]:
 
 def test_every_fault_is_listed_at_once_and_nothing_is_stored(world: World) -> None:
     """One answer names all that is wrong, wherever it stands."""
-    config = server(port=0, folder=7, colour="red") | {
+    config = server(port=0, folder=7, shade="red") | {
         "id": "Bad Id",
         "max_attempts": "many",
         "enabled": "perhaps",
@@ -43,7 +43,7 @@ def test_every_fault_is_listed_at_once_and_nothing_is_stored(world: World) -> No
         "/server/host",
         "/server/port",
         "/server/folder",
-        "/server/colour",
+        "/server/shade",
         "/max_attempts",
         "/enabled",
         "/pick",
@@ -52,7 +52,7 @@ def test_every_fault_is_listed_at_once_and_nothing_is_stored(world: World) -> No
     }
     assert found["/server/host"] == "This field is required."
     assert found["/server/port"] == "Must be at least 1."
-    assert found["/server/colour"] == "Unknown field."
+    assert found["/server/shade"] == "Unknown field."
     assert found["/enabled"] == "Must be true or false."
     assert found["/pick"] == "Must be 'unread' or 'new'."
     assert "Europe/Berlin" in found["/schedule/time_zone"]
