@@ -94,6 +94,8 @@ class Client:
         own = httpx.AsyncClient(
             timeout=httpx.Timeout(_SILENCE, connect=_CONNECT), limits=httpx.Limits(max_connections=3), http2=True
         )
+        # The SDK wraps these and forgets to close them.
+        self._transports: list[httpx.AsyncBaseTransport] = [own._transport, *filter(None, own._mounts.values())]  # noqa: SLF001 - no public way there
         # We pause and ask again ourselves, within the deadline and also for what is inside of a batch.
         choices = {
             **options,
@@ -112,6 +114,8 @@ class Client:
             return
         try:
             self._loop.run_until_complete(self._http.aclose())
+            for transport in self._transports:
+                self._loop.run_until_complete(transport.aclose())
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         except (httpx.HTTPError, OSError, RuntimeError) as exc:
             _log.debug("The connections with %s did not close well: %s", self.place.root, type(exc).__name__)
@@ -176,7 +180,7 @@ class Client:
     async def _judged(self, call: Call, doing: str, send: Callable[[], Awaitable[Answer]], limit: float) -> Answer:
         answer = await self._patiently(send, doing, limit)
         if answer.about_mailbox:
-            raise refusal(answer, doing, self.place, changing=call.method != "GET")
+            raise refusal(answer, doing, self.place, changing=False)
         return answer
 
     async def _patiently(self, send: Callable[[], Awaitable[Answer]], doing: str, limit: float) -> Answer:

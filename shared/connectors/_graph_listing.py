@@ -124,4 +124,5 @@ def _row(message: Mapping[str, Any]) -> Row:
 
 
 def _oldest_first(rows: Iterable[Row]) -> list[Row]:
-    return sorted(rows, key=lambda row: (row.received.timestamp() if row.received else 0.0, row.id))
+    """Within the second, which is all that Graph tells, they stay in its own order."""
+    return sorted(rows, key=lambda row: row.received.timestamp() if row.received else 0.0)

@@ -1,10 +1,10 @@
 """The seam to the sign-in: everything that the Graph connector asks of it is one token credential."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from shared.connectors._graph_clouds import Cloud
+from shared.connectors._graph_clouds import CLOUDS, CloudName
 from shared.ports import Secrets, Settings
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 class EntraSignIn(Settings):
     """An app registration with a client secret: stands in for ``shared.signin.entra`` until that is there."""
 
+    method: Literal["client_secret"]
     tenant_id: str = Field(min_length=1, max_length=253, description="Tenant that holds the mailbox: id or domain.")
     client_id: str = Field(min_length=1, max_length=64, description="Application (client) id of the app registration.")
     client_secret: str = Field(min_length=1, max_length=127, description="The name of the secret, not its value.")
@@ -23,9 +24,10 @@ class EntraSignIn(Settings):
         return frozenset({self.client_secret})
 
 
-def credential_for(sign_in: EntraSignIn, secrets: Secrets, cloud: Cloud) -> "TokenCredential":
+def credential_for(sign_in: EntraSignIn, secrets: Secrets, cloud: CloudName) -> "TokenCredential":
     """Whatever gives tokens for this sign-in. Imports azure-identity; asks nobody for a token yet."""
     from azure.identity import ClientSecretCredential
 
     secret = secrets.get(sign_in.client_secret)
-    return ClientSecretCredential(sign_in.tenant_id, sign_in.client_id, secret, authority=cloud.authority)
+    authority = CLOUDS[cloud].authority
+    return ClientSecretCredential(sign_in.tenant_id, sign_in.client_id, secret, authority=authority)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
 
-from shared.connectors._graph_clouds import CLOUDS, Cloud, CloudName
+from shared.connectors._graph_clouds import CLOUDS, CloudName
 from shared.connectors._graph_sign_in import EntraSignIn, credential_for
 from shared.connectors._graph_text import normal_folder, steps_of
 from shared.errors import ConfigInvalid
@@ -78,7 +78,7 @@ class ExchangeOnlineGraphSettings(ServerSettings):
 def open_mailbox(
     request: OpenRequest,
     *,
-    credential: "Callable[[EntraSignIn, Secrets, Cloud], TokenCredential]" = credential_for,
+    credential: "Callable[[EntraSignIn, Secrets, CloudName], TokenCredential]" = credential_for,
     pause: "Pause | None" = None,
 ) -> Mailbox:
     """Sign in and find the folder. Raises `ConfigInvalid`, `AuthFailed` or `Unavailable`.
@@ -91,7 +91,7 @@ def open_mailbox(
     settings: ExchangeOnlineGraphSettings = request.settings
     cloud = CLOUDS[settings.cloud]
     try:
-        token_credential = credential(settings.sign_in, request.secrets, cloud)
+        token_credential = credential(settings.sign_in, request.secrets, settings.cloud)
     except ValueError as exc:
         raise ConfigInvalid(
             f"The sign-in for mailbox {settings.mailbox!r} cannot be used ({type(exc).__name__}).",
