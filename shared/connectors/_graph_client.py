@@ -166,7 +166,7 @@ class Client:
         async def stream() -> Answer:
             return await self._stream(Call(path), most)
 
-        return self._run(self._judged(Call(path), doing, stream, _STREAM))
+        return self._run(self._judged(doing, stream, _STREAM))
 
     def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
         return self._loop.run_until_complete(work)
@@ -175,9 +175,9 @@ class Client:
         async def exchange() -> Answer:
             return await self._exchange(call)
 
-        return await self._judged(call, doing, exchange, _EXCHANGE)
+        return await self._judged(doing, exchange, _EXCHANGE)
 
-    async def _judged(self, call: Call, doing: str, send: Callable[[], Awaitable[Answer]], limit: float) -> Answer:
+    async def _judged(self, doing: str, send: Callable[[], Awaitable[Answer]], limit: float) -> Answer:
         answer = await self._patiently(send, doing, limit)
         if answer.about_mailbox:
             raise refusal(answer, doing, self.place, changing=False)

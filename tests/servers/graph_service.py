@@ -104,6 +104,8 @@ class Service:
         #: Every request as it was understood, those within a batch too.
         self.seen: list[Request] = []
         self._rounds: dict[str, _Round] = {}
+        #: The last list and what it was made of, so that its pages do not cost a list each.
+        self._listed: tuple[object, list[Item]] = (None, [])
         self._lock = threading.RLock()
         #: Called for each request, also within batches: may answer in place of the service.
         self.interrupt: Callable[[Request], Reply | None] = lambda _: None
@@ -225,9 +227,13 @@ class Service:
         clauses = clauses_of(query.get("$filter", ""))
         newest_first = order_of(query.get("$orderby", ""), clauses)
         names, sized = select_of(query.get("$select", "")), expand_of(query.get("$expand", ""))
-        within = store.within(self._folder_of(store, folder).id)
-        there = [item for item in within if all(clause.holds(item) for clause in clauses)]
-        there.sort(key=lambda item: (item.received, item.number), reverse=newest_first)
+        where = self._folder_of(store, folder).id
+        key = (where, len(store.log), query.get("$filter"), newest_first)
+        if self._listed[0] != key:
+            there = [item for item in store.within(where) if all(clause.holds(item) for clause in clauses)]
+            there.sort(key=lambda item: (item.received, item.number), reverse=newest_first)
+            self._listed = (key, there)
+        there = self._listed[1]
         page, link = self._page(request, there, top_of(query.get("$top", "")))
         return Reply(200, {"value": [_json(request, item, names, sized=sized) for item in page]} | link)
 
