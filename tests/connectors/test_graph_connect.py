@@ -3,15 +3,21 @@
 import asyncio
 import logging
 import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from azure.core.credentials import AccessToken
+from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 
+from shared.connectors.graph import open_mailbox
 from shared.errors import AuthFailed, ConfigInvalid, JobError, Unavailable
 from shared.model import Disposition
-from tests.connectors.graph_jobs import ADDRESS, NEW, SECRET, UNREAD, open_graph
+from shared.ports import Deadline, OpenRequest
+from tests.connectors.graph_jobs import ADDRESS, NEW, SECRET, UNREAD, OneSecret, Pauses, open_graph, settings_of
 from tests.servers.graph import Fault, Graph, graph
-from tests.servers.graph_tokens import GRAPH_APP
+from tests.servers.graph_tokens import GRAPH_APP, FixedCredential
 
 __all__ = ["graph"]
 
@@ -236,3 +242,40 @@ def test_no_line_of_mail_no_secret_and_no_token_is_logged(graph: Graph, caplog: 
     assert caplog.text
     for secret in (SECRET, "confidential", "the body", "Bearer ey"):
         assert secret not in caplog.text
+
+
+@dataclass(slots=True)
+class _Failing(FixedCredential):
+    """A credential that has no token to give."""
+
+    error: Exception = field(default_factory=Exception)
+
+    def get_token(self, *scopes: str, **options: Any) -> AccessToken:  # noqa: ARG002 - whatever is asked for
+        """Nothing."""
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (ClientAuthenticationError("AADSTS7000222: hunter2 hunter2 has expired"), AuthFailed),
+        (ServiceRequestError("no route"), Unavailable),
+        (AuthFailed("The client secret has expired."), AuthFailed),
+        (Unavailable("The token service is away."), Unavailable),
+    ],
+)
+def test_a_sign_in_without_a_token_is_no_connection_fault(graph: Graph, error: Exception, kind: type[JobError]) -> None:
+    """It is told apart, is not tried again here, and no secret is in what is said."""
+    pauses = Pauses()
+    with pytest.raises(kind) as caught:
+        open_graph(graph, pauses=pauses, credential=_Failing(graph.tokens, error=error))
+    assert SECRET not in str(caught.value)
+    assert (pauses.seconds, graph.heard) == ([], [])
+
+
+def test_a_sign_in_that_cannot_be_made_is_a_config_fault(graph: Graph) -> None:
+    """A tenant id that is none, say: azure-identity refuses it before anybody is asked."""
+    sign_in = {"method": "client_secret", "tenant_id": "a b/c", "client_id": "app", "client_secret": "graph"}
+    deadline = Deadline(datetime.now(UTC) + timedelta(seconds=30), lambda: datetime.now(UTC))
+    with pytest.raises(ConfigInvalid, match="cannot be used"):
+        open_mailbox(OpenRequest("job", settings_of(endpoint=graph.root, sign_in=sign_in), OneSecret(), deadline))

@@ -182,12 +182,17 @@ def test_a_message_over_which_the_connection_dies_stops_nobody_else(
 
 
 def test_a_batch_over_which_the_connection_dies_is_taken_apart(graph: Graph, store: Store, mailbox: Mailbox) -> None:
-    """Each of its messages comes alone."""
-    for _ in range(3):
-        store.deliver(None)
+    """Each of its messages comes alone, the header of one that is too large as well."""
+    for size in (10, 90_000, 10):
+        store.deliver(_mail(size))
+    vanished = store.deliver(None)
+    refs = mailbox.candidates(UNREAD).refs
+    store.remove(vanished)
     graph.script(Fault(BATCH, how="cut", times=4))
-    assert _kinds(_fetch(mailbox)) == [bytes] * 3
-    assert graph.count(VALUE) == 3 * 5
+    answers = list(mailbox.fetch(refs, max_bytes=10_000))
+    assert _kinds(answers) == [bytes, bytes, bytes, MessageGone]
+    assert [one.raw.header_only for one in answers if one.raw] == [False, True, False]
+    assert graph.count(VALUE) == 4 * 3 + 3
 
 
 def test_when_graph_is_away_no_message_is_blamed(graph: Graph, store: Store, mailbox: Mailbox) -> None:
