@@ -1,4 +1,4 @@
-"""The Mailbox contract over the fake and over IMAP4 on Dovecot."""
+"""The Mailbox contract over the fake, over IMAP4 on Dovecot, and over Microsoft Graph on its simulator."""
 
 import re
 from collections.abc import Sequence
@@ -8,11 +8,13 @@ import pytest
 
 from shared.connectors.imap import Imap4Settings, open_mailbox
 from shared.ports import Deadline, Mailbox, OpenRequest
-from tests.contract.mailbox import MailboxContract, Outside, World
+from tests.connectors.graph_jobs import ADDRESS, open_graph
+from tests.contract.mailbox import Abilities, MailboxContract, Outside, World
 from tests.fakes.mailbox import FakeFolder, FakeMailbox, Stored
 from tests.servers.dovecot import Dovecot, User, dovecot
+from tests.servers.graph import Graph, graph
 
-__all__ = ["dovecot"]
+__all__ = ["dovecot", "graph"]
 
 
 def _subject(data: bytes) -> str:
@@ -102,6 +104,38 @@ class _ImapWorld(World):
         self._server.expunge(self._user, self._uid(subject))
 
 
+class _GraphWorld(World):
+    """A person deletes by moving to Deleted Items, as the service does. MIME is made anew; ids do not sort."""
+
+    abilities = Abilities(keeps_bytes=False, items_sort=False, counts_deleted=False)
+
+    def __init__(self, server: Graph) -> None:
+        self._server = server
+        self._store = server.new_mailbox(ADDRESS)
+
+    def open(self) -> Mailbox:
+        return open_graph(self._server)
+
+    def deliver(self, data: bytes, *, seen: bool = False, received: datetime | None = None) -> None:
+        self._store.deliver(data, seen=seen, received=received)
+
+    def outside(self) -> Sequence[Outside]:
+        deleted = self._store.folder("deleteditems").id
+        return [Outside(_subject(one.data), one.seen, one.folder == deleted) for one in self._store.items.values()]
+
+    def mark_read(self, subject: str) -> None:
+        self._store.mark(self._store.find(subject), seen=True)
+
+    def mark_deleted(self, subject: str) -> None:
+        self._store.move(self._store.find(subject), "deleteditems")
+
+    def restore(self, subject: str) -> None:
+        self._store.move(self._store.find(subject), "inbox")
+
+    def remove(self, subject: str) -> None:
+        self._store.remove(self._store.find(subject))
+
+
 class TestFakeMailbox(MailboxContract):
     """The fake that stands for a mailbox in the tests of the flow."""
 
@@ -118,3 +152,12 @@ class TestImapMailbox(MailboxContract):
     def world(self, dovecot: Dovecot) -> World:
         """A mailbox of its own on the server of the session."""
         return _ImapWorld(dovecot)
+
+
+class TestGraphMailbox(MailboxContract):
+    """Microsoft Graph on the strict simulator, through the real SDK."""
+
+    @pytest.fixture
+    def world(self, graph: Graph) -> World:
+        """A mailbox on a simulator of its own."""
+        return _GraphWorld(graph)

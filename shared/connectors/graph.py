@@ -1,0 +1,112 @@
+"""Exchange Online mailboxes by Microsoft Graph: what a job says about one, and how it is opened."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, field_validator
+
+from shared.connectors._graph_clouds import CLOUDS, CloudName
+from shared.connectors._graph_sign_in import EntraSignIn, credential_for
+from shared.connectors._graph_text import normal_folder, steps_of
+from shared.errors import ConfigInvalid
+from shared.ports import Connector, Mailbox, OpenRequest, Secrets, ServerSettings
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+
+    from shared.connectors._graph_client import Pause
+
+#: An SMTP address or user principal name, or the object id of a user.
+_MAILBOX = re.compile(r"[^@\s/\\]+@[^@\s/\\]+|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+class ExchangeOnlineGraphSettings(ServerSettings):
+    """A mailbox in Exchange Online, a user's or a shared one, and one of its folders."""
+
+    type: Literal["exchange_online"]
+    api: Literal["graph"] = Field(default="graph", description="Microsoft Graph: the recommended way.")
+    mailbox: str = Field(
+        min_length=3, max_length=320, description="Primary SMTP address, user principal name or object id."
+    )
+    folder: str = Field(
+        default="Inbox",
+        min_length=1,
+        max_length=1000,
+        description="Inbox, Inbox/Support, ...: English names of standard folders work in every language.",
+    )
+    cloud: CloudName = Field(default="global", description="usgov is GCC High, usgovhigh is DoD; GCC is global.")
+    sign_in: EntraSignIn
+    endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://(127\.0\.0\.1|localhost)(:\d{1,5})?$",
+        description="A Graph simulator on this very machine, for tests and demos; tokens go nowhere else.",
+    )
+
+    @field_validator("mailbox")
+    @classmethod
+    def _one_mailbox(cls, mailbox: str) -> str:
+        if not mailbox.isprintable() or not _MAILBOX.fullmatch(mailbox):
+            raise ValueError("Give the mailbox as an SMTP address, a user principal name or an object id.")
+        return mailbox
+
+    @field_validator("folder")
+    @classmethod
+    def _one_folder(cls, folder: str) -> str:
+        if not folder.isprintable() or not steps_of(folder):
+            raise ValueError("Give the folder as a path of names, like Inbox/Support.")
+        if normal_folder(folder) == "deleteditems":
+            raise ValueError("Deleted Items cannot be integrated: it is where jobs put what they mark as deleted.")
+        return folder
+
+    def identity(self) -> str:
+        """See `ServerSettings.identity`. Address and object id of one mailbox cannot be told to be the same."""
+        return f"exchange_online:{self.mailbox.casefold()}/{normal_folder(self.folder)}"
+
+    def secret_names(self) -> frozenset[str]:
+        """See `ServerSettings.secret_names`."""
+        return self.sign_in.secret_names()
+
+    def warnings(self) -> tuple[str, ...]:
+        """See `ServerSettings.warnings`."""
+        if self.endpoint:
+            return (f"This job talks to {self.endpoint}, not to Exchange Online.",)
+        return ()
+
+
+def open_mailbox(
+    request: OpenRequest,
+    *,
+    credential: "Callable[[EntraSignIn, Secrets, CloudName], TokenCredential]" = credential_for,
+    pause: "Pause | None" = None,
+) -> Mailbox:
+    """Sign in and find the folder. Raises `ConfigInvalid`, `AuthFailed` or `Unavailable`.
+
+    ``credential`` gives what tokens come from, ``pause`` waits that many seconds (default: ``asyncio.sleep``).
+    """
+    from shared.connectors._graph_client import Client
+    from shared.connectors._graph_mailbox import GraphMailbox
+
+    settings: ExchangeOnlineGraphSettings = request.settings
+    cloud = CLOUDS[settings.cloud]
+    try:
+        token_credential = credential(settings.sign_in, request.secrets, settings.cloud)
+    except ValueError as exc:
+        raise ConfigInvalid(
+            f"The sign-in for mailbox {settings.mailbox!r} cannot be used ({type(exc).__name__}).",
+            remedy="Check tenant, client and the form of the secret or certificate.",
+        ) from exc
+    place = replace(cloud, root=settings.endpoint) if settings.endpoint else cloud
+    client = Client(
+        place.root,
+        cloud.scope,
+        token_credential,
+        mailbox=settings.mailbox,
+        deadline=request.deadline,
+        **({"pause": pause} if pause else {}),
+    )
+    return GraphMailbox(client, cloud, folder=settings.folder, job_id=request.job_id, identity=settings.identity())
+
+
+CONNECTOR = Connector(kind="exchange_online", settings=ExchangeOnlineGraphSettings, open=open_mailbox)
