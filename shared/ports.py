@@ -165,7 +165,7 @@ class Mailbox(Protocol):
 class Connector:
     """What the rest of the product knows of a kind of mail server. Each connector file ends in one: ``CONNECTOR``."""
 
-    #: The value of ``type`` in the ``server`` block.
+    #: The value of ``type`` in the ``server`` block; connectors that share it are told apart by ``api``.
     kind: str
     settings: type[ServerSettings]
     #: Opens the mailbox. Imports its SDK itself, so that no other kind of job pays for it.

@@ -1,35 +1,27 @@
-"""The Microsoft clouds that hold Exchange Online mailboxes, and what Graph can do in each."""
+"""What Graph can do with mail in each of the Microsoft clouds; where they are stands in `shared.signin.entra`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
-CloudName = Literal["global", "usgov", "usgovhigh", "china"]
+from shared.signin.entra import CLOUDS as ENTRA
+from shared.signin.entra import CloudName
 
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
     """One cloud: tokens of one mean nothing in another."""
 
-    #: Where tokens come from.
-    authority: str
     #: Where Graph answers, without its version.
     root: str
+    #: What a token is asked for.
+    scope: str
     #: ``message: delta`` is offered: https://learn.microsoft.com/graph/api/message-delta
     delta: bool
     #: ``message: permanentDelete`` is offered: https://learn.microsoft.com/graph/api/message-permanentdelete
     permanent_delete: bool
 
-    @property
-    def scope(self) -> str:
-        """What a token is asked for."""
-        return f"{self.root}/.default"
 
-
-#: https://learn.microsoft.com/graph/deployments: usgov is GCC High (L4), usgovhigh is DoD (L5); GCC is global.
 CLOUDS: Mapping[CloudName, Cloud] = {
-    "global": Cloud("https://login.microsoftonline.com", "https://graph.microsoft.com", True, True),
-    "usgov": Cloud("https://login.microsoftonline.us", "https://graph.microsoft.us", True, False),
-    "usgovhigh": Cloud("https://login.microsoftonline.us", "https://dod-graph.microsoft.us", True, False),
-    "china": Cloud("https://login.chinacloudapi.cn", "https://microsoftgraph.chinacloudapi.cn", False, False),
+    name: Cloud(cloud.graph, cloud.graph_scope, delta=name != "china", permanent_delete=name == "global")
+    for name, cloud in ENTRA.items()
 }

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
 
-from shared.connectors._graph_clouds import CLOUDS, CloudName
-from shared.connectors._graph_sign_in import EntraSignIn, credential_for
+from shared.connectors._graph_clouds import CLOUDS
 from shared.connectors._graph_text import normal_folder, steps_of
-from shared.errors import ConfigInvalid
 from shared.ports import Connector, Mailbox, OpenRequest, Secrets, ServerSettings
+from shared.signin import entra
+from shared.signin.entra import AnyEntraSignIn, CloudName, EntraSignIn
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -75,10 +75,14 @@ class ExchangeOnlineGraphSettings(ServerSettings):
         return ()
 
 
+def _credential(sign_in: AnyEntraSignIn, secrets: Secrets, cloud: CloudName) -> "TokenCredential":
+    return entra.credential_for(sign_in, secrets, entra.CLOUDS[cloud])
+
+
 def open_mailbox(
     request: OpenRequest,
     *,
-    credential: "Callable[[EntraSignIn, Secrets, CloudName], TokenCredential]" = credential_for,
+    credential: "Callable[[AnyEntraSignIn, Secrets, CloudName], TokenCredential]" = _credential,
     pause: "Pause | None" = None,
 ) -> Mailbox:
     """Sign in and find the folder. Raises `ConfigInvalid`, `AuthFailed` or `Unavailable`.
@@ -90,13 +94,7 @@ def open_mailbox(
 
     settings: ExchangeOnlineGraphSettings = request.settings
     cloud = CLOUDS[settings.cloud]
-    try:
-        token_credential = credential(settings.sign_in, request.secrets, settings.cloud)
-    except ValueError as exc:
-        raise ConfigInvalid(
-            f"The sign-in for mailbox {settings.mailbox!r} cannot be used ({type(exc).__name__}).",
-            remedy="Check tenant, client and the form of the secret or certificate.",
-        ) from exc
+    token_credential = credential(settings.sign_in, request.secrets, settings.cloud)
     place = replace(cloud, root=settings.endpoint) if settings.endpoint else cloud
     client = Client(
         place.root,

@@ -4,18 +4,15 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 
-from shared.connectors.graph import open_mailbox
 from shared.errors import AuthFailed, ConfigInvalid, JobError, Unavailable
 from shared.model import Disposition
-from shared.ports import Deadline, OpenRequest
-from tests.connectors.graph_jobs import ADDRESS, NEW, SECRET, UNREAD, OneSecret, Pauses, open_graph, settings_of
+from tests.connectors.graph_jobs import ADDRESS, NEW, SECRET, UNREAD, Pauses, open_graph
 from tests.servers.graph import Fault, Graph, graph
 from tests.servers.graph_tokens import GRAPH_APP, FixedCredential
 
@@ -271,11 +268,3 @@ def test_a_sign_in_without_a_token_is_no_connection_fault(graph: Graph, error: E
         open_graph(graph, pauses=pauses, credential=_Failing(graph.tokens, error=error))
     assert SECRET not in str(caught.value)
     assert (pauses.seconds, graph.heard) == ([], [])
-
-
-def test_a_sign_in_that_cannot_be_made_is_a_config_fault(graph: Graph) -> None:
-    """A tenant id that is none, say: azure-identity refuses it before anybody is asked."""
-    sign_in = {"method": "client_secret", "tenant_id": "a b/c", "client_id": "app", "client_secret": "graph"}
-    deadline = Deadline(datetime.now(UTC) + timedelta(seconds=30), lambda: datetime.now(UTC))
-    with pytest.raises(ConfigInvalid, match="cannot be used"):
-        open_mailbox(OpenRequest("job", settings_of(endpoint=graph.root, sign_in=sign_in), OneSecret(), deadline))

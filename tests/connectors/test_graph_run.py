@@ -1,20 +1,17 @@
 """Whole runs of a job on the Graph simulator: the flow, the ledger and the mailbox together."""
 
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from shared.begin import Services
-from shared.connectors import connectors
-from shared.connectors.graph import CONNECTOR, open_mailbox
+from shared.connectors.graph import open_mailbox
 from shared.errors import Unavailable
 from shared.jobs import Job
 from shared.model import JobRecord, JobState, RunOutcome, RunReport, Trigger
-from shared.ports import Connector
 from shared.run import run_job
 from tests.connectors.graph_jobs import ADDRESS, OneSecret, Pauses, settings_of
 from tests.fakes.clock import FakeClock
@@ -42,6 +39,8 @@ class _Jobs:
             secrets=OneSecret(),
             clock=self.clock,
             budget=timedelta(minutes=1),
+            # Tokens of the simulator's tenant, and pauses that take no time.
+            open_mailbox=partial(open_mailbox, credential=lambda *_: graph.credential(), pause=Pauses()),
         )
 
     def create(self, **fields: Any) -> None:
@@ -67,11 +66,8 @@ class _Jobs:
 
 
 @pytest.fixture
-def jobs(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> _Jobs:
-    """The registry's connector, with tokens of the simulator's tenant and pauses that take no time."""
-    opened = partial(open_mailbox, credential=lambda *_: graph.credential(), pause=Pauses())
-    registry = cast(dict[str, Connector], connectors())
-    monkeypatch.setitem(registry, "exchange_online", replace(CONNECTOR, open=opened))
+def jobs(graph: Graph) -> _Jobs:
+    """Jobs on one mailbox of the simulator."""
     return _Jobs(graph, graph.new_mailbox(ADDRESS))
 
 
