@@ -1,18 +1,34 @@
-"""The Mailbox contract over the fake and over IMAP4 on Dovecot."""
+"""The Mailbox contract over the fake, and over IMAP4 and POP3 on Dovecot and on Cyrus."""
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.connectors.imap import Imap4Settings, open_mailbox
+from shared.connectors import imap, pop
+from shared.connectors.imap import Imap4Settings
+from shared.connectors.pop import Pop3Settings
+from shared.model import Disposition
 from shared.ports import Deadline, Mailbox, OpenRequest
-from tests.contract.mailbox import MailboxContract, Outside, World
+from tests.contract.mailbox import Abilities, MailboxContract, Outside, World
 from tests.fakes.mailbox import FakeFolder, FakeMailbox, Stored
-from tests.servers.dovecot import Dovecot, User, dovecot
+from tests.servers.cyrus import Cyrus, cyrus
+from tests.servers.dovecot import Dovecot, dovecot
+from tests.servers.imap_host import User
 
-__all__ = ["dovecot"]
+__all__ = ["cyrus", "dovecot"]
+
+
+#: One message can be kept, marked for nothing, or deleted; only the last is what jobs do.
+_POP3 = Abilities(
+    dispositions=(Disposition(), Disposition(deleted=True), Disposition(deleted=True, purge=True)),
+    heeds_marks=False,
+    knows_arrival=False,
+    marks_last=False,
+    session_stands_still=True,
+)
 
 
 def _subject(data: bytes) -> str:
@@ -60,7 +76,7 @@ class _Password:
 
 
 class _ImapWorld(World):
-    def __init__(self, server: Dovecot) -> None:
+    def __init__(self, server: Dovecot | Cyrus) -> None:
         self._server = server
         self._user = server.new_mailbox()
 
@@ -73,12 +89,18 @@ class _ImapWorld(World):
             password_secret="mailbox",
             ca_file=str(self._server.ca_file),
         )
+        return imap.open_mailbox(self._request(settings))
+
+    def _request(self, settings: Imap4Settings | Pop3Settings) -> OpenRequest:
         deadline = Deadline(datetime.now(UTC) + timedelta(minutes=1), lambda: datetime.now(UTC))
-        return open_mailbox(OpenRequest("job", settings, _Password(self._user), deadline))
+        return OpenRequest("job", settings, _Password(self._user), deadline)
 
     def deliver(self, data: bytes, *, seen: bool = False, received: datetime | None = None) -> None:
         when = received.strftime("%d-%b-%Y %H:%M:%S +0000") if received else None
         self._server.append(self._user, "INBOX", data, r"\Seen" if seen else "", received=when)
+
+    def deliver_many(self, messages: Sequence[bytes]) -> None:
+        self._server.append(self._user, "INBOX", list(messages))
 
     def outside(self) -> Sequence[Outside]:
         return [
@@ -102,6 +124,33 @@ class _ImapWorld(World):
         self._server.expunge(self._user, self._uid(subject))
 
 
+class _PopWorld(_ImapWorld):
+    """The same mailbox through POP3: other people see it over IMAP4, whose marks mean nothing here."""
+
+    abilities = _POP3
+
+    def open(self) -> Mailbox:
+        settings = Pop3Settings(
+            type="pop3",
+            host=self._server.host,
+            port=self._server.pop3s_port,
+            username=self._user.name,
+            password_secret="mailbox",
+            ca_file=str(self._server.ca_file),
+        )
+        return pop.open_mailbox(self._request(settings))
+
+    def outside(self) -> Sequence[Outside]:
+        """Without read marks: POP3 has none, and some servers (Dovecot) set IMAP4's by themselves at each RETR."""
+        return [replace(one, seen=False) for one in super().outside()]
+
+
+class _CyrusPopWorld(_PopWorld):
+    """Cyrus writes UIDs into its UIDLs as they are, without leading zeros."""
+
+    abilities = replace(_POP3, items_sort=False)
+
+
 class TestFakeMailbox(MailboxContract):
     """The fake that stands for a mailbox in the tests of the flow."""
 
@@ -118,3 +167,30 @@ class TestImapMailbox(MailboxContract):
     def world(self, dovecot: Dovecot) -> World:
         """A mailbox of its own on the server of the session."""
         return _ImapWorld(dovecot)
+
+
+class TestPopMailbox(MailboxContract):
+    """POP3 on Dovecot, over TLS."""
+
+    @pytest.fixture
+    def world(self, dovecot: Dovecot) -> World:
+        """A mailbox of its own on the server of the session."""
+        return _PopWorld(dovecot)
+
+
+class TestImapMailboxOnCyrus(MailboxContract):
+    """IMAP4 on Cyrus, over TLS."""
+
+    @pytest.fixture
+    def world(self, cyrus: Cyrus) -> World:
+        """A mailbox of its own on the server of the session."""
+        return _ImapWorld(cyrus)
+
+
+class TestPopMailboxOnCyrus(MailboxContract):
+    """POP3 on Cyrus, over TLS."""
+
+    @pytest.fixture
+    def world(self, cyrus: Cyrus) -> World:
+        """A mailbox of its own on the server of the session."""
+        return _CyrusPopWorld(cyrus)
