@@ -8,14 +8,17 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from shared.connectors._imap_dial import dial, tls_context, tls_fault
-from shared.connectors._imap_text import TEMPORARY, code_in, readable
+from shared.connectors._dial import dial, tls_context, tls_fault
+from shared.connectors._imap_text import TEMPORARY, code_in
+from shared.connectors._text import readable
 from shared.errors import AuthFailed, ConfigInvalid, Unavailable
 from shared.ports import Deadline
 from shared.signin.mail import MailLogin
 
 #: Seconds: for a TCP connection to come up; for a server to say nothing; for one exchange as a whole.
 _CONNECT, _SILENCE, _EXCHANGE = 30.0, 60.0, 240.0
+#: With TLS and without, as a remedy names them.
+_PORTS = (993, 143)
 #: Seconds for a polite goodbye.
 _GOODBYE = 5.0
 #: Octets of one line, literals apart. A SEARCH answer is one line; imaplib itself gives up at 1,000,000 (100,000 UIDs).
@@ -75,7 +78,7 @@ class Connection:
             return call(*args, **options)
         except ssl.SSLError as exc:
             lost = self._lose(doing, exc.reason or "TLS")
-            raise lost if self._late.is_set() else tls_fault(exc, self.address) from exc
+            raise lost if self._late.is_set() else tls_fault(exc, self.address, ports=_PORTS) from exc
         except TimeoutError as exc:
             self._late.set()
             raise self._lose(doing, "no answer in time") from exc

@@ -13,7 +13,8 @@ from typing import Any, Self
 
 from shared.connectors._imap_connection import Connection, Refusal
 from shared.connectors._imap_folder import open_folder
-from shared.connectors._imap_text import cursor_of, header_of, item_of, uid_after, uid_of, uid_sets
+from shared.connectors._imap_text import cursor_of, item_of, uid_after, uid_of, uid_sets
+from shared.connectors._text import header_of
 from shared.errors import ConfigInvalid, MessageError, MessageGone, Unavailable, Unreadable
 from shared.model import Disposition, Listing, MessageKey, MessageRef, Pick, Picking, RawMessage
 from shared.ports import Disposed, Fetched

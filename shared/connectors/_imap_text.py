@@ -96,19 +96,7 @@ def find_folder(wanted: str, folders: Collection[tuple[str, str]]) -> str | None
     return found.pop() if len(found) == 1 else None
 
 
-def header_of(message: bytes) -> bytes:
-    """The header of a raw message with the empty line that ends it."""
-    ends = [at + len(mark) for mark in (b"\r\n\r\n", b"\n\n") if (at := message.find(mark)) >= 0]
-    return message[: min(ends)] if ends else message
-
-
 def code_in(answer: str) -> str:
     """The response code within a server's answer (``UNAVAILABLE``), or an empty text (RFC 5530)."""
     found = _CODE.search(answer)
     return found.group(1) if found else ""
-
-
-def readable(answer: object) -> str:
-    """What a server said, fit for a sentence: one line, printable, at most 200 characters."""
-    text = answer.decode("utf-8", "replace") if isinstance(answer, bytes) else str(answer)
-    return " ".join("".join(mark if mark.isprintable() else " " for mark in text).split())[:200].rstrip(".")

@@ -8,7 +8,8 @@ from shared.connectors.imap import Imap4Settings, open_mailbox
 from shared.errors import ConfigInvalid
 from shared.model import MessageKey, MessageRef
 from shared.ports import Deadline, OpenRequest
-from tests.servers.dovecot import Dovecot, User
+from tests.servers.dovecot import Dovecot
+from tests.servers.imap_host import User
 from tests.servers.scripted_imap import ScriptedImap
 
 PASSWORD = "hunter2 hunter2"

@@ -8,7 +8,8 @@ import pytest
 from shared.errors import AuthFailed, ConfigInvalid, MessageGone
 from shared.model import Disposition, Pick, Picking
 from tests.connectors.imap_jobs import open_dovecot, ref_to
-from tests.servers.dovecot import Dovecot, User
+from tests.servers.dovecot import Dovecot
+from tests.servers.imap_host import User
 
 UNREAD = Picking(Pick.UNREAD, since=datetime(2026, 1, 1, tzinfo=UTC))
 BOTH = Disposition(read=True, deleted=True)

@@ -18,9 +18,10 @@ from shared.model import Pick, Picking
 from shared.ports import Deadline, OpenRequest
 from shared.signin.entra import CLOUDS, Cloud, CloudName, claims_in
 from shared.signin.google import GOOGLE, Google
-from tests.servers.dovecot import Dovecot, User
+from tests.servers.dovecot import Dovecot
 from tests.servers.entra import App, Entra, entra
 from tests.servers.google_token import GoogleServer, google
+from tests.servers.imap_host import User
 from tests.servers.scripted_imap import ScriptedImap, Step, capable, opened
 from tests.signin.identities import SECRET, SecretsOf, by_secret
 

@@ -8,14 +8,13 @@ from shared.connectors._imap_text import (
     code_in,
     cursor_of,
     find_folder,
-    header_of,
     item_of,
     normal_folder,
-    readable,
     uid_after,
     uid_of,
     uid_sets,
 )
+from shared.connectors._text import header_of, readable
 
 NUMBERS = st.integers(min_value=1, max_value=2**32 - 1)
 

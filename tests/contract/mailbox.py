@@ -15,7 +15,7 @@ import pytest
 
 from shared.errors import MessageGone
 from shared.model import Disposition, MessageRef, Pick, Picking
-from shared.ports import Fetched, Mailbox
+from shared.ports import Disposed, Fetched, Mailbox
 
 #: Before everything that a test delivers without a date of its own.
 EARLIER = datetime.now(UTC) - timedelta(days=2)
@@ -56,6 +56,14 @@ class Abilities:
     items_sort: bool = True
     #: A message marked as deleted is still counted as being in the folder.
     counts_deleted: bool = True
+    #: Marks that people set, read or deleted, tell candidates from others.
+    heeds_marks: bool = True
+    #: It is known when a message arrived: ``Pick.NEW`` begins with the job, and goes on from a cursor.
+    knows_arrival: bool = True
+    #: A mark outlasts the session that set it, and others see it.
+    marks_last: bool = True
+    #: What others remove while a session is open may still be given and marked in it.
+    session_stands_still: bool = False
 
 
 class World(ABC):
@@ -93,8 +101,12 @@ class World(ABC):
 
     def deliver_all(self, *subjects: str) -> None:
         """Several unread messages, in this order."""
-        for subject in subjects:
-            self.deliver(mail(subject))
+        self.deliver_many([mail(subject) for subject in subjects])
+
+    def deliver_many(self, messages: Sequence[bytes]) -> None:
+        """Put several messages into the folder, unread, in this order."""
+        for data in messages:
+            self.deliver(data)
 
     def subjects(self) -> list[str]:
         """The subjects of what is in the mailbox."""
@@ -146,7 +158,8 @@ class MailboxContract:
         world.mark_deleted("four")
         world.deliver(mail("five"), seen=True)
         with world.open() as mailbox:
-            assert listed(mailbox) == ["one", "three"]
+            everything = ["one", "two", "three", "four", "five"]
+            assert listed(mailbox) == (["one", "three"] if world.abilities.heeds_marks else everything)
             assert mailbox.candidates(UNREAD).in_box == 4 + world.abilities.counts_deleted
 
     def test_new_messages_are_listed_read_or_not(self, world: World) -> None:
@@ -155,26 +168,33 @@ class MailboxContract:
         world.mark_read("two")
         world.mark_deleted("three")
         with world.open() as mailbox:
-            assert listed(mailbox, NEW) == ["one", "two"]
+            assert listed(mailbox, NEW) == ["one", "two"] + ["three"] * (not world.abilities.heeds_marks)
 
     def test_new_leaves_out_what_arrived_before_the_job(self, world: World) -> None:
-        """``since`` is an instant, not a day."""
+        """``since`` is an instant, not a day. Where arrivals are not known, nothing is left out."""
         since = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
         for subject, seconds in (("old", -86_400), ("just-before", -1), ("just-in-time", 0), ("after", 1)):
             world.deliver(mail(subject), received=since + timedelta(seconds=seconds))
         with world.open() as mailbox:
-            assert listed(mailbox, Picking(Pick.NEW, since=since)) == ["just-in-time", "after"]
+            before = [] if world.abilities.knows_arrival else ["old", "just-before"]
+            assert listed(mailbox, Picking(Pick.NEW, since=since)) == [*before, "just-in-time", "after"]
 
     def test_a_cursor_leaves_out_what_was_listed_before(self, world: World) -> None:
-        """A listing made with the cursor of the one before has only what came since, and may have nothing."""
+        """A listing made with the cursor of the one before has only what came since, and may have nothing.
+
+        Without a cursor everything is listed afresh each time.
+        """
         world.deliver_all("one", "two")
         with world.open() as mailbox:
             first = mailbox.candidates(NEW)
+        assert (first.cursor is not None) is world.abilities.knows_arrival
         world.deliver_all("three")
+        before = [] if first.cursor else ["one", "two"]
         with world.open() as mailbox:
             second = mailbox.candidates(replace(NEW, cursor=first.cursor))
-            assert [subject_of(one) for one in mailbox.fetch(second.refs, max_bytes=LIMIT)] == ["three"]
-            assert mailbox.candidates(replace(NEW, cursor=second.cursor)).refs == ()
+            assert [subject_of(one) for one in mailbox.fetch(second.refs, max_bytes=LIMIT)] == [*before, "three"]
+            again = mailbox.candidates(replace(NEW, cursor=second.cursor))
+            assert again.refs == (() if second.cursor else second.refs)
 
     def test_the_cursor_of_an_empty_mailbox_misses_nothing(self, world: World) -> None:
         """What comes after a listing that had nothing is in the next."""
@@ -191,9 +211,14 @@ class MailboxContract:
             refs = mailbox.candidates(UNREAD).refs
             world.remove("one")
             world.deliver_all("four")
-            answers = list(mailbox.fetch(refs, max_bytes=LIMIT))
-        assert isinstance(answers[0].error, MessageGone)
-        assert [subject_of(one) for one in answers[1:]] == ["two", "three"]
+            gone, *others = mailbox.fetch(refs, max_bytes=LIMIT)
+        with world.open() as mailbox:
+            (later,) = mailbox.fetch(refs[:1], max_bytes=LIMIT)
+        assert isinstance(later.error, MessageGone)
+        assert isinstance(gone.error, MessageGone) or (
+            world.abilities.session_stands_still and subject_of(gone) == "one"
+        )
+        assert [subject_of(one) for one in others] == ["two", "three"]
 
     def test_keys_are_lasting_unique_and_in_order(self, world: World) -> None:
         """A message has the same key in every session, no other has it, and keys sort as the server's ids do."""
@@ -216,14 +241,13 @@ class MailboxContract:
         with world.open() as mailbox:
             for picking in (UNREAD, NEW):
                 refs = mailbox.candidates(picking).refs
-                assert len(list(mailbox.fetch(refs, max_bytes=2_000))) == 2
+                assert len(list(mailbox.fetch(refs, max_bytes=2_000))) == 3 - world.abilities.heeds_marks
         assert world.outside() == before
 
     def test_messages_come_whole_and_in_the_order_asked_for(self, world: World) -> None:
         """One answer for each ref, in order, whatever the batches; the bytes as they were delivered."""
         sent = {f"m{number}": mail(f"m{number}", size=number * 10) for number in range(130)}
-        for data in sent.values():
-            world.deliver(data)
+        world.deliver_many(list(sent.values()))
         with world.open() as mailbox:
             refs = list(by_subject(mailbox).items())
             refs = refs[::2] + refs[1::2][::-1]
@@ -288,6 +312,7 @@ class MailboxContract:
     def test_every_disposition_does_just_what_it_says(self, world: World) -> None:
         """Side by side in one mailbox: marks as asked for, and only what is deleted and to be purged is removed."""
         asked = {str(number): what for number, what in enumerate(world.abilities.dispositions)}
+        lasts = world.abilities.marks_last
         world.deliver_all(*asked, "bystander")
         with world.open() as mailbox:
             refs = by_subject(mailbox)
@@ -298,7 +323,7 @@ class MailboxContract:
                 purging += [answer.ref] if what.purges else []
             marked = {one.subject: one for one in world.outside()}
             assert marked == {
-                **{subject: Outside(subject, what.read, what.deleted) for subject, what in asked.items()},
+                **{name: Outside(name, what.read, what.deleted and lasts) for name, what in asked.items()},
                 "bystander": Outside("bystander", seen=False, deleted=False),
             }
             assert [one.error for one in mailbox.purge(purging)] == [None] * len(purging)
@@ -317,7 +342,8 @@ class MailboxContract:
         with world.open() as mailbox:
             assert [answer.error for answer in mailbox.dispose(first, what)] == [None, None]
         assert world.outside() == once
-        assert [one.deleted for one in once] == [what.deleted, what.deleted, False]
+        deleted = what.deleted and world.abilities.marks_last
+        assert [one.deleted for one in once] == [deleted, deleted, False]
 
     def test_many_messages_are_marked_each_with_its_answer(self, world: World) -> None:
         """More than a batch, not all neighbours: every one asked for is marked, no other is."""
@@ -326,22 +352,28 @@ class MailboxContract:
         with world.open() as mailbox:
             chosen = [ref for number, ref in enumerate(mailbox.candidates(UNREAD).refs) if number % 3]
             answers = mailbox.dispose(chosen[::-1], what)
-        assert [answer.ref.key for answer in answers] == [ref.key for ref in chosen[::-1]]
-        assert [answer.error for answer in answers] == [None] * 100
-        assert [one.deleted for one in world.outside()] == [bool(number % 3) for number in range(150)]
+            assert [answer.ref.key for answer in answers] == [ref.key for ref in chosen[::-1]]
+            assert [answer.error for answer in answers] == [None] * 100
+            if world.abilities.marks_last:
+                assert [one.deleted for one in world.outside()] == [bool(number % 3) for number in range(150)]
+            assert list(mailbox.purge([answer.ref for answer in answers])) == list(answers)
+        assert world.subjects() == [f"m{number}" for number in range(0, 150, 3)]
 
     def test_disposing_between_two_answers_disturbs_nothing(self, world: World) -> None:
         """The flow marks what it has delivered while the rest is still being fetched."""
         what = world.abilities.dispositions[-1]
         world.deliver_all(*(f"m{number}" for number in range(110)))
-        taken = []
+        taken: list[str] = []
+        marked: list[Disposed] = []
         with world.open() as mailbox:
             for answer in mailbox.fetch(mailbox.candidates(UNREAD).refs, max_bytes=LIMIT):
                 taken.append(subject_of(answer))
                 if len(taken) in {1, 105}:
-                    assert [one.error for one in mailbox.dispose([answer.ref], what)] == [None]
+                    marked += mailbox.dispose([answer.ref], what)
+            assert [one.error for one in marked] == [None, None]
+            assert [one.error for one in mailbox.purge([one.ref for one in marked])] == [None, None]
         assert taken == [f"m{number}" for number in range(110)]
-        assert [one.subject for one in world.outside() if one.deleted] == ["m0", "m104"]
+        assert world.subjects() == [subject for subject in taken if subject not in {"m0", "m104"}]
 
     def test_disposing_of_what_is_gone_says_so(self, world: World) -> None:
         """A vanished message is answered with `MessageGone`; its neighbour is marked all the same."""
@@ -351,9 +383,12 @@ class MailboxContract:
             refs = list(mailbox.candidates(UNREAD).refs)
             world.remove("gone")
             gone, there = mailbox.dispose(refs, what)
-        assert isinstance(gone.error, MessageGone)
-        assert there.error is None
-        assert [(one.subject, one.deleted) for one in world.outside()] == [("there", True)]
+        with world.open() as mailbox:
+            later, still = mailbox.dispose(refs, what)
+        assert isinstance(later.error, MessageGone)
+        assert isinstance(gone.error, MessageGone) or (world.abilities.session_stands_still and gone.error is None)
+        assert [there.error, still.error] == [None, None]
+        assert [(one.subject, one.deleted) for one in world.outside()] == [("there", world.abilities.marks_last)]
 
     def test_purging_touches_nobody_elses_mail(self, world: World) -> None:
         """A message that somebody else deleted stays, beside one of ours that goes."""
@@ -380,7 +415,10 @@ class MailboxContract:
         assert world.subjects() == ["other"]
 
     def test_a_restored_message_is_not_purged(self, world: World) -> None:
-        """When a person took the deletion back, the message stays and the answer is: done."""
+        """When a person took the deletion back, the message stays and the answer is: done.
+
+        Nobody can where marks do not outlast their session: what was disposed of is purged.
+        """
         world.deliver_all("kept", "purged")
         with world.open() as mailbox:
             refs = list(mailbox.candidates(UNREAD).refs)
@@ -388,7 +426,7 @@ class MailboxContract:
         world.restore("kept")
         with world.open() as mailbox:
             assert [answer.error for answer in mailbox.purge(done)] == [None, None]
-        assert [(one.subject, one.deleted) for one in world.outside()] == [("kept", False)]
+        assert [(one.subject, one.deleted) for one in world.outside()] == [("kept", False)] * world.abilities.marks_last
 
     def test_purging_what_is_gone_is_done(self, world: World) -> None:
         """A message that a person removed first needs nothing more; its neighbour is purged."""
@@ -401,12 +439,13 @@ class MailboxContract:
         assert world.subjects() == []
 
     def test_what_is_not_marked_is_not_purged(self, world: World) -> None:
-        """A purge of a message that nobody deleted leaves it."""
+        """A purge of a message that nobody deleted leaves it; where marks do not last, the caller's word must do."""
         world.deliver_all("one")
         with world.open() as mailbox:
             (answer,) = mailbox.purge(mailbox.candidates(UNREAD).refs)
         assert answer.error is None
-        assert [(one.subject, one.deleted) for one in world.outside()] == [("one", False)]
+        assert not any(one.deleted for one in world.outside())
+        assert world.subjects() == ["one"] * world.abilities.marks_last
 
     def test_leaving_commits_nothing_and_hides_no_error(self, world: World) -> None:
         """A session that fails after the marks leaves the messages to the next one; its error comes through."""

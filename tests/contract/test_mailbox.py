@@ -1,20 +1,35 @@
-"""The Mailbox contract over the fake, over IMAP4 on Dovecot, and over Microsoft Graph on its simulator."""
+"""The Mailbox contract over the fake, over IMAP4 and POP3 on Dovecot, and over Microsoft Graph on its simulator."""
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.connectors.imap import Imap4Settings, open_mailbox
+from shared.connectors import imap, pop
+from shared.connectors.imap import Imap4Settings
+from shared.connectors.pop import Pop3Settings
+from shared.model import Disposition
 from shared.ports import Deadline, Mailbox, OpenRequest
 from tests.connectors.graph_jobs import ADDRESS, open_graph
 from tests.contract.mailbox import Abilities, MailboxContract, Outside, World
 from tests.fakes.mailbox import FakeFolder, FakeMailbox, Stored
-from tests.servers.dovecot import Dovecot, User, dovecot
+from tests.servers.dovecot import Dovecot, dovecot
 from tests.servers.graph import Graph, graph
+from tests.servers.imap_host import User
 
 __all__ = ["dovecot", "graph"]
+
+
+#: One message can be kept, marked for nothing, or deleted; only the last is what jobs do.
+_POP3 = Abilities(
+    dispositions=(Disposition(), Disposition(deleted=True), Disposition(deleted=True, purge=True)),
+    heeds_marks=False,
+    knows_arrival=False,
+    marks_last=False,
+    session_stands_still=True,
+)
 
 
 def _subject(data: bytes) -> str:
@@ -75,12 +90,18 @@ class _ImapWorld(World):
             password_secret="mailbox",
             ca_file=str(self._server.ca_file),
         )
+        return imap.open_mailbox(self._request(settings))
+
+    def _request(self, settings: Imap4Settings | Pop3Settings) -> OpenRequest:
         deadline = Deadline(datetime.now(UTC) + timedelta(minutes=1), lambda: datetime.now(UTC))
-        return open_mailbox(OpenRequest("job", settings, _Password(self._user), deadline))
+        return OpenRequest("job", settings, _Password(self._user), deadline)
 
     def deliver(self, data: bytes, *, seen: bool = False, received: datetime | None = None) -> None:
         when = received.strftime("%d-%b-%Y %H:%M:%S +0000") if received else None
         self._server.append(self._user, "INBOX", data, r"\Seen" if seen else "", received=when)
+
+    def deliver_many(self, messages: Sequence[bytes]) -> None:
+        self._server.append(self._user, "INBOX", list(messages))
 
     def outside(self) -> Sequence[Outside]:
         return [
@@ -136,6 +157,27 @@ class _GraphWorld(World):
         self._store.remove(self._store.find(subject))
 
 
+class _PopWorld(_ImapWorld):
+    """The same mailbox through POP3: other people see it over IMAP4, whose marks mean nothing here."""
+
+    abilities = _POP3
+
+    def open(self) -> Mailbox:
+        settings = Pop3Settings(
+            type="pop3",
+            host=self._server.host,
+            port=self._server.pop3s_port,
+            username=self._user.name,
+            password_secret="mailbox",
+            ca_file=str(self._server.ca_file),
+        )
+        return pop.open_mailbox(self._request(settings))
+
+    def outside(self) -> Sequence[Outside]:
+        """Without read marks: POP3 has none, and some servers (Dovecot) set IMAP4's by themselves at each RETR."""
+        return [replace(one, seen=False) for one in super().outside()]
+
+
 class TestFakeMailbox(MailboxContract):
     """The fake that stands for a mailbox in the tests of the flow."""
 
@@ -161,3 +203,12 @@ class TestGraphMailbox(MailboxContract):
     def world(self, graph: Graph) -> World:
         """A mailbox on a simulator of its own."""
         return _GraphWorld(graph)
+
+
+class TestPopMailbox(MailboxContract):
+    """POP3 on Dovecot, over TLS."""
+
+    @pytest.fixture
+    def world(self, dovecot: Dovecot) -> World:
+        """A mailbox of its own on the server of the session."""
+        return _PopWorld(dovecot)

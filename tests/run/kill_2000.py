@@ -23,7 +23,8 @@ from shared.storage import open_storage
 from shared.storage.open import utc_now
 from tests.run.real import Tables, job_document, subject_of
 from tests.run.world import mail
-from tests.servers.dovecot import Dovecot, User
+from tests.servers.dovecot import Dovecot
+from tests.servers.imap_host import User
 
 _ROOT = Path(__file__).resolve().parents[2]
 

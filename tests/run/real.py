@@ -16,7 +16,8 @@ from shared.errors import ConfigInvalid
 from shared.model import Clock, JobRecord, RunReport, Trigger
 from shared.run import run_job
 from shared.storage import Storage, open_storage
-from tests.servers.dovecot import Dovecot, User
+from tests.servers.dovecot import Dovecot
+from tests.servers.imap_host import User
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,20 +5,16 @@ Another suite uses it by ``from tests.servers.dovecot import dovecot``: a fixtur
 
 import fcntl
 import grp
-import imaplib
 import json
 import os
 import pwd
-import re
 import shutil
-import ssl
 import subprocess
 import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +25,7 @@ import pytest
 
 from dev.child import Child, ChildFailed
 from dev.ports import free_ports
+from tests.servers.imap_host import ImapHost, User
 from tests.servers.tls import HOST, Authority
 
 _INSTALL = "apt-get install -y dovecot-imapd dovecot-pop3d"
@@ -121,24 +118,6 @@ active_value = true
 """
 
 
-@dataclass(frozen=True, slots=True)
-class User:
-    """One mailbox of the server."""
-
-    name: str
-    password: str
-    separator: str
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    r"""One message as somebody else's client sees it. ``flags`` without ``\Recent``, which belongs to a session."""
-
-    uid: int
-    flags: frozenset[str]
-    data: bytes
-
-
 class Introspection:
     """The endpoint that Dovecot asks what a token is worth (RFC 7662 section 2)."""
 
@@ -180,10 +159,8 @@ class _Introspected(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
 
-class Dovecot:
+class Dovecot(ImapHost):
     """A running server. Leave the context to end it and to remove everything that it wrote."""
-
-    host = HOST
 
     def __init__(self) -> None:
         ensure_installed()
@@ -282,71 +259,12 @@ class Dovecot:
     def _home(self, user: User) -> Path:
         return self._folder / "home" / user.name
 
-    @contextmanager
-    def session(self, user: User) -> Iterator[imaplib.IMAP4]:
-        """A signed-in client of the standard library, for what the class has no method for."""
-        context = ssl.create_default_context(cafile=self.ca_file)
-        client = imaplib.IMAP4_SSL(self.host, self.imaps_port, ssl_context=context, timeout=30)
-        try:
-            client.login(user.name, user.password)
-            yield client
-        finally:
-            with suppress(imaplib.IMAP4.error, OSError):
-                client.logout()
-
-    def create_folder(self, user: User, folder: str) -> None:
-        """Make a folder; ``folder`` as it travels (quoted by us, not encoded)."""
-        with self.session(user) as client:
-            _ok(client.create(f'"{folder}"'))
-
-    def append(
-        self, user: User, folder: str, data: bytes | list[bytes], flags: str = "", *, received: str | None = None
-    ) -> None:
-        r"""Put messages there. ``flags`` like ``\Seen \Flagged``; ``received`` like ``"01-Nov-2026 10:00:00 +0000"``."""
-        with self.session(user) as client:
-            for one in [data] if isinstance(data, bytes) else data:
-                _ok(client.append(f'"{folder}"', f"({flags})", received and f'"{received}"', one))
-
-    def messages(self, user: User, folder: str = "INBOX") -> list[Stored]:
-        """Everything in the folder, by UID, seen by a client that changes nothing."""
-        with self.session(user) as client:
-            _ok(client.select(f'"{folder}"', readonly=True))
-            answer = _ok(client.uid("FETCH", "1:*", "(UID FLAGS BODY.PEEK[])"))
-        return sorted((_stored(*part) for part in answer if isinstance(part, tuple)), key=lambda stored: stored.uid)
-
-    def flag(self, user: User, uid: int, change: str, flags: str, folder: str = "INBOX") -> None:
-        r"""What a person's client does: ``flag(user, 3, "-FLAGS", r"\Deleted")``."""
-        with self.session(user) as client:
-            _ok(client.select(f'"{folder}"'))
-            _ok(client.uid("STORE", str(uid), change, f"({flags})"))
-
-    def expunge(self, user: User, uid: int, folder: str = "INBOX") -> None:
-        """Remove one message for good, as a person would."""
-        with self.session(user) as client:
-            _ok(client.select(f'"{folder}"'))
-            _ok(client.uid("STORE", str(uid), "+FLAGS", r"(\Deleted)"))
-            _ok(client.uid("EXPUNGE", str(uid)))
-
 
 @pytest.fixture(scope="session")
 def dovecot() -> Iterator[Dovecot]:
     """One server for the whole session. Never stop it: a test that needs to starts a `Dovecot` of its own."""
     with Dovecot() as server:
         yield server
-
-
-def _ok(answer: tuple[str, Any]) -> Any:
-    kind, data = answer
-    assert kind == "OK", data
-    return data
-
-
-def _stored(head: bytes, data: bytes) -> Stored:
-    uid = re.search(rb"UID (\d+)", head)
-    flags = re.search(rb"FLAGS \(([^)]*)\)", head)
-    assert uid, head
-    assert flags, head
-    return Stored(int(uid[1]), frozenset(flags[1].decode().split()) - {r"\Recent"}, data)
 
 
 def program() -> str:

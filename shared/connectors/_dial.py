@@ -1,0 +1,197 @@
+"""Reaching a mail server: TCP, TLS, and what is wrong with either, in plain words."""
+
+import logging
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
+
+from shared.errors import ConfigInvalid, JobError, Unavailable
+from shared.ports import Deadline
+
+#: Seconds: for a TCP connection to come up; for a server to say nothing; for one exchange as a whole.
+_CONNECT, _SILENCE, _EXCHANGE = 30.0, 60.0, 240.0
+#: Octets that are read at once.
+_READ = 65_536
+
+#: ``X509_V_ERR_*`` of OpenSSL (x509_vfy.h), as `ssl.SSLCertVerificationError.verify_code` has them.
+_NOT_YET_VALID, _EXPIRED = 9, 10
+_UNKNOWN_CA = frozenset({18, 19, 20, 21})
+_WRONG_NAME = frozenset({62, 64})
+
+_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL", "HTTP_REQUEST"})
+_OLD_TLS = frozenset({"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "NO_PROTOCOLS_AVAILABLE"})
+
+_log = logging.getLogger(__name__)
+
+
+class Line:
+    """A TCP connection, with TLS or without, on which every exchange has a time limit. Once lost, it stays lost.
+
+    ``ports`` are the usual ones of the protocol, with TLS and without, as a remedy names them.
+    """
+
+    def __init__(self, host: str, port: int, deadline: Deadline, *, ports: tuple[int, int]) -> None:
+        self.address = f"{host}:{port}"
+        self._host = host
+        self._deadline = deadline
+        self._ports = ports
+        self._doing = "connecting"
+        self._lost = ""
+        self._late = threading.Event()
+        self._socket = dial(host, port, seconds=self._limit(_CONNECT))
+        # A second handle on the same TCP connection: it can end an exchange from outside, whatever TLS wraps around.
+        self._cord = self._socket.dup()
+        self.reader = self._reader()
+
+    @property
+    def lost(self) -> bool:
+        """Whether nothing can be said on it any more."""
+        return bool(self._lost)
+
+    @contextmanager
+    def exchange(self, doing: str, *, seconds: float = _EXCHANGE) -> Iterator[None]:
+        """Whatever is sent and read in the block is over in ``seconds``. ``doing`` says in a sentence what goes on.
+
+        Raises `Unavailable` (lost, late) or `ConfigInvalid` (certificate).
+        """
+        if self._lost:
+            raise Unavailable(self._lost)
+        self._doing = doing
+        limit = self._limit(seconds)
+        self._socket.settimeout(min(_SILENCE, limit))
+        alarm = threading.Timer(limit, self._cut)
+        alarm.daemon = True
+        alarm.start()
+        try:
+            yield
+        except ssl.SSLError as exc:
+            lost = self.lose(exc.reason or "TLS")
+            raise lost if self._late.is_set() else tls_fault(exc, self.address, ports=self._ports) from exc
+        except OSError as exc:
+            raise self.lose(exc.strerror or type(exc).__name__) from exc
+        finally:
+            alarm.cancel()
+
+    def secure(self, context: ssl.SSLContext) -> None:
+        """Start TLS, within an exchange. What was sent in plain text before its time is not looked at."""
+        self.reader.close()
+        self._socket = context.wrap_socket(self._socket, server_hostname=self._host)
+        self.reader = self._reader()
+
+    def send(self, data: bytes) -> None:
+        """Send, within an exchange."""
+        self._socket.sendall(data)
+
+    def lose(self, why: str) -> Unavailable:
+        """Give the connection up; the error to raise."""
+        if self._late.is_set():
+            self._lost = f"{self.address} did not finish {self._doing} in time."
+        else:
+            self._lost = f"The connection with {self.address} was lost while {self._doing}: {why}."
+        return Unavailable(self._lost)
+
+    def close(self) -> None:
+        """Let go of the connection. Never raises."""
+        self._lost = self._lost or f"The connection with {self.address} is closed."
+        for part in (self.reader, self._socket, self._cord):
+            try:
+                part.close()
+            except OSError as exc:
+                _log.debug("The connection with %s was closed already: %s", self.address, type(exc).__name__)
+
+    def _reader(self) -> BufferedReader:
+        return BufferedReader(self._socket.makefile("rb", 0), _READ)
+
+    def _limit(self, most: float) -> float:
+        left = self._deadline.left.total_seconds()
+        if left <= 0:
+            raise Unavailable(f"The time of the run was up before {self._doing} ({self.address}).")
+        return min(most, left)
+
+    def _cut(self) -> None:
+        self._late.set()
+        try:
+            self._cord.shutdown(socket.SHUT_RDWR)
+        except OSError as exc:
+            _log.debug("The connection with %s was closed already: %s", self.address, exc)
+
+
+def tls_context(ca_file: str | None) -> ssl.SSLContext:
+    """TLS 1.2 or newer with certificate and host name checked, trusting ``ca_file`` or else the system's CAs.
+
+    Raises `ConfigInvalid` for a file that is missing or holds no certificate.
+    """
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except (OSError, ValueError) as exc:
+        raise ConfigInvalid(
+            f"The CA file {ca_file!r} cannot be used: {type(exc).__name__}.",
+            remedy="Give ca_file the path of a PEM file that is deployed with the app, or leave it out.",
+        ) from exc
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def dial(host: str, port: int, *, seconds: float) -> socket.socket:
+    """A TCP connection whose time limit is ``seconds``. Raises `Unavailable`."""
+    address = f"{host}:{port}"
+    try:
+        return socket.create_connection((host, port), timeout=seconds)
+    except (socket.gaierror, UnicodeError) as exc:
+        raise Unavailable(
+            f"The host name of {address} cannot be resolved.", remedy="Check the server name and the DNS of the app."
+        ) from exc
+    except TimeoutError as exc:
+        raise Unavailable(
+            f"{address} did not answer within {seconds:.0f} seconds.",
+            remedy="Check the port and that a firewall lets the app through.",
+        ) from exc
+    except OSError as exc:
+        raise Unavailable(
+            f"{address} cannot be reached: {exc.strerror or type(exc).__name__}.",
+            remedy="Check the server name and port, and that the server runs.",
+        ) from exc
+
+
+def tls_fault(fault: ssl.SSLError, address: str, *, ports: tuple[int, int]) -> JobError:
+    """What a failed TLS handshake with ``address`` means for the job. ``ports``: see `Line`."""
+    if isinstance(fault, ssl.SSLCertVerificationError):
+        return _certificate_fault(fault, address)
+    if fault.reason in _NO_TLS:
+        return ConfigInvalid(
+            f"{address} does not answer with TLS.",
+            remedy=f"Use security 'tls' with the TLS port ({ports[0]}), or 'starttls' with the plain one ({ports[1]}).",
+        )
+    if fault.reason in _OLD_TLS:
+        return ConfigInvalid(
+            f"{address} speaks no TLS version that is still safe.",
+            remedy="Have TLS 1.2 or newer enabled on the server.",
+        )
+    return Unavailable(f"The TLS connection with {address} failed: {fault.reason or type(fault).__name__}.")
+
+
+def _certificate_fault(fault: ssl.SSLCertVerificationError, address: str) -> JobError:
+    code = fault.verify_code
+    if code in _WRONG_NAME:
+        return ConfigInvalid(
+            f"The certificate of {address} was made for another host name.",
+            remedy="Set host to a name that the certificate holds.",
+        )
+    if code == _EXPIRED:
+        return Unavailable(f"The certificate of {address} has expired.", remedy="Have it renewed on the server.")
+    if code == _NOT_YET_VALID:
+        return Unavailable(
+            f"The certificate of {address} is not valid yet.", remedy="Check the clock and certificate of the server."
+        )
+    if code in _UNKNOWN_CA:
+        return ConfigInvalid(
+            f"The certificate of {address} was signed by an authority that is not trusted here.",
+            remedy="Set ca_file to a PEM file with that authority's certificate, if the server is the right one.",
+        )
+    return ConfigInvalid(
+        f"The certificate of {address} was not accepted: {fault.verify_message}.",
+        remedy="Have it mended on the server, or check ca_file.",
+    )
