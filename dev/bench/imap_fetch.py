@@ -14,7 +14,8 @@ from datetime import UTC, datetime, timedelta
 from shared.connectors.imap import Imap4Settings, open_mailbox
 from shared.model import Disposition, MessageRef, Pick, Picking
 from shared.ports import Deadline, Mailbox, OpenRequest
-from tests.servers.dovecot import Dovecot, User
+from tests.servers.dovecot import Dovecot
+from tests.servers.imap_host import User
 
 _SMALL, _LARGE = 6_000, 1_000_000
 _PICKING = Picking(Pick.UNREAD, since=datetime(2026, 1, 1, tzinfo=UTC))
