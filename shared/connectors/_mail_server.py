@@ -1,0 +1,81 @@
+"""What IMAP4 and POP3 jobs say alike: where the server is, how the connection is secured, who the user is."""
+
+import unicodedata
+from abc import ABC
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from shared.ports import ServerSettings
+
+_INSECURE = frozenset({"starttls_if_available", "none"})
+
+
+class MailServerSettings(ServerSettings, ABC):
+    """A server on a port, and a user of it."""
+
+    #: With TLS from the start, and without.
+    ports: ClassVar[tuple[int, int]]
+
+    host: str = Field(
+        pattern=r"^[^\s/@\[\]]+$", max_length=253, description="Name or address of the server, no scheme."
+    )
+    port: int | None = Field(
+        default=None, ge=1, le=65535, description="Left out: the protocol's standard port, with or without TLS."
+    )
+    allow_insecure: bool = Field(default=False, description="Allow the two modes that may send mail in plain text.")
+    security: Literal["tls", "starttls", "starttls_if_available", "none"] = Field(
+        default="tls", description="TLS from the start, STARTTLS or nothing, STARTTLS if offered, or plain text."
+    )
+    username: str = Field(min_length=1, max_length=320)
+    ca_file: str | None = Field(
+        default=None, min_length=1, description="PEM file with the CAs to trust in place of the system's."
+    )
+
+    @field_validator("security")
+    @classmethod
+    def _insecure_only_on_purpose(cls, security: str, info: ValidationInfo) -> str:
+        if security in _INSECURE and not info.data.get("allow_insecure"):
+            raise ValueError(
+                f"With security {security!r} the password and the mail may cross the network in plain text. "
+                "Use 'tls' or 'starttls', or set allow_insecure to true if that network is your own."
+            )
+        return security
+
+    @field_validator("username", "folder", check_fields=False)
+    @classmethod
+    def _printable(cls, text: str) -> str:
+        if not text.isprintable() or not text.strip():
+            raise ValueError("Use printable characters only.")
+        return text
+
+    @model_validator(mode="after")
+    def _ca_file_has_a_use(self) -> Self:
+        if self.ca_file and self.security == "none":
+            raise ValueError("ca_file has no use with security 'none': there is no certificate to check.")
+        return self
+
+    @property
+    def effective_port(self) -> int:
+        """The port that is dialled."""
+        with_tls, without = self.ports
+        return self.port or (with_tls if self.security == "tls" else without)
+
+    @property
+    def place(self) -> str:
+        """The server within an identity. The two standard ports are one server: changing to TLS changes nothing."""
+        host = self.host.lower().rstrip(".")
+        return host if self.effective_port in self.ports else f"{host}:{self.effective_port}"
+
+    @property
+    def user(self) -> str:
+        """The user within an identity, whatever the spelling."""
+        return unicodedata.normalize("NFC", self.username).casefold()
+
+    def exposed(self, what: str) -> tuple[str, ...]:
+        """The warnings about ``what`` ("password and all mail") that the security mode leaves open to others."""
+        if self.security == "none":
+            return (f"The {what} travel between the app and {self.host} in plain text.",)
+        if self.security == "starttls_if_available":
+            return (f"Whoever can change traffic to {self.host} can have the {what} sent in plain text.",)
+        return ()
