@@ -101,6 +101,11 @@ class Job(Settings):
         return connector_for(self.server).fixed_disposition
 
     @property
+    def keeps_bytes(self) -> bool:
+        """See `Connector.keeps_bytes`."""
+        return connector_for(self.server).keeps_bytes
+
+    @property
     def success_disposition(self) -> Disposition:
         """What happens to an original whose ticket exists."""
         if self._fixed_disposition:

@@ -162,18 +162,21 @@ def worn_out(entry: LedgerEntry, max_attempts: int, *, beyond: int = 0) -> bool:
 
 
 def claimable(
-    ref: MessageRef, entry: LedgerEntry | None, *, now: datetime, reprocess: bool
+    ref: MessageRef, entry: LedgerEntry | None, *, now: datetime, reprocess: bool, keeps_bytes: bool = False
 ) -> tuple[MessageRef, LedgerEntry | None] | None:
     """The message as it is to be claimed, or None where the ledger says that nothing is to be done for it now.
 
-    Under ``reprocess`` a message that was done and left as it was is a new one, of the next generation.
+    Under ``reprocess`` a message that was done and left as it was is a new one, of the next generation. So is one that
+    was purged and is there again, where bytes can tell whether the server gave its key to another message.
     """
     if entry is None:
         return ref, None
     if entry.undelivered:
         resting = entry.retry_at is not None and entry.retry_at > now
         return None if resting else (replace(ref, key=entry.key), entry)
-    if reprocess and entry.stage is Stage.DONE and not entry.disposition.marks:
+    if entry.stage is not Stage.DONE:
+        return None
+    if (reprocess and not entry.disposition.marks) or (keeps_bytes and entry.disposition.purges):
         return replace(ref, key=replace(ref.key, generation=entry.key.generation + 1)), None
     return None
 

@@ -172,6 +172,8 @@ class Connector:
     open: Callable[["OpenRequest"], Mailbox]
     #: Set where the protocol leaves no choice (POP3): handling settings are then refused.
     fixed_disposition: Disposition | None = None
+    #: A message's bytes are the same at every fetch, so that other bytes under the same key are another message.
+    keeps_bytes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

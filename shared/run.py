@@ -23,6 +23,7 @@ import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -43,6 +44,7 @@ from shared.ledger import LedgerEntry, Stage, batches, claim, claimable, worn_ou
 from shared.mime import parse
 from shared.model import (
     Decision,
+    Delivered,
     Delivery,
     Disposition,
     Health,
@@ -111,6 +113,8 @@ class Run:
         self._deliveries: list[tuple[LedgerEntry, RawMessage, Delivery]] = []
         self._settled: list[LedgerEntry] = []
         self._tickets_of_this_run: dict[str, str] = {}
+        #: What the ledger said of the listed messages, by the key under which they are listed.
+        self._known: Mapping[MessageKey, LedgerEntry] = {}
         self._cursor = self._record.state.cursor
         self._mail_left = False
 
@@ -152,8 +156,11 @@ class Run:
         left = {_listed_key(entry): entry for entry in self._open.values() if entry.undelivered}
         known = {**self._ledger.look_up(listing.refs), **left}
         refs = {key: entry.ref for key, entry in left.items()} | {ref.key: ref for ref in listing.refs}
-        now, again = self._services.clock(), self._job.reprocess
-        todo = [claimable(ref, known.get(key), now=now, reprocess=again) for key, ref in refs.items()]
+        claiming = partial(
+            claimable, now=self._services.clock(), reprocess=self._job.reprocess, keeps_bytes=self._job.keeps_bytes
+        )
+        self._known = known
+        todo = [claiming(ref, known.get(key)) for key, ref in refs.items()]
         for batch in batches(filter(None, todo)):
             if self._deadline.passed:
                 self._mail_left = True
@@ -200,6 +207,9 @@ class Run:
         message = self._isolated(entry, raw, lambda: parse(raw.data, header_only=raw.header_only, size=raw.size))
         if message is None:
             return
+        if again := self._seen_before(entry, message):
+            self._settled.append(again)
+            return
         if self._follows_one_in_hand(message):
             self._deliver(mailbox)
         decision = self._isolated(entry, raw, lambda: self._route(message))
@@ -211,6 +221,16 @@ class Run:
             )
         elif decision:
             self._deliveries.append((entry, raw, Delivery(entry.key, message, decision, raw.ref.received)))
+
+    def _seen_before(self, entry: LedgerEntry, message: Message) -> LedgerEntry | None:
+        """What to record of a purged message that came back as it was: it has its ticket, and only has to go again."""
+        before = self._known.get(_listed_key(entry))
+        if before is None or before.key == entry.key or not before.disposition.purges or not before.action:
+            return None
+        if before.sha256 != message.sha256:
+            return None
+        delivered = Delivered(before.ticket_id, before.action)
+        return entry.deliver(delivered, before.disposition, message_id=before.message_id, sha256=before.sha256)
 
     def _isolated(self, entry: LedgerEntry, raw: RawMessage, act: Callable[[], T]) -> T | None:
         """What ``act`` gives, or None when it met a defect of ours: that is this message's failure, and only its."""
@@ -253,9 +273,9 @@ class Run:
                 self._tickets_of_this_run.setdefault(message_id, ticket_id)
         settled, self._settled = self._settled, []
         self._record_entries(settled)
-        for entry in settled:
-            if entry.action:
-                self._tally.delivered(entry.action)
+        for answer in answers:
+            if isinstance(answer, Delivered):
+                self._tally.delivered(answer.action)
         self._dispose(mailbox, [entry for entry in settled if _wants_disposition(entry)])
 
     def _dispose(self, mailbox: Mailbox, entries: Sequence[LedgerEntry]) -> None:

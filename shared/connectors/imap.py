@@ -91,4 +91,4 @@ def open_mailbox(
     return ImapMailbox(dial, folder=settings.folder, job_id=request.job_id, identity=settings.identity())
 
 
-CONNECTOR = Connector(kind="imap4", settings=Imap4Settings, open=open_mailbox)
+CONNECTOR = Connector(kind="imap4", settings=Imap4Settings, open=open_mailbox, keeps_bytes=True)

@@ -69,4 +69,5 @@ CONNECTOR = Connector(
     settings=Pop3Settings,
     open=open_mailbox,
     fixed_disposition=Disposition(deleted=True, purge=True),
+    keeps_bytes=True,
 )

@@ -7,6 +7,7 @@ import pytest
 
 from shared.ledger import Stage
 from shared.model import Action, RunOutcome, Trigger
+from tests.fakes.mailbox import Stored
 from tests.run.world import WideTarget, World, mail, reply
 
 OURS = {"X_Mail_Connector": "support"}
@@ -261,3 +262,27 @@ def test_few_large_messages_are_in_hand_at_once() -> None:
     world.steps.before = look
     assert world.report().created == 3
     assert handed == [2, 1]
+
+
+def test_a_key_that_the_server_gave_to_another_message() -> None:
+    """A purged message's key with other bytes is a new message: it gets a ticket of its own."""
+    world = World(on_success=EVERYTHING)
+    (uid,) = world.deliver(mail("First"))
+    assert world.report().purged == 1
+    world.folder.messages[uid] = Stored(uid, mail("Second"), world.clock())
+    report = world.later()
+    assert (report.created, report.purged, report.errors) == (1, 1, 0)
+    assert sorted(world.subjects()) == [["First"], ["Second"]]
+    assert world.flags() == {}
+
+
+def test_a_purged_message_that_is_there_again() -> None:
+    """A server restored from a backup shows it as it was: no second ticket, and it goes again."""
+    world = World(on_success=EVERYTHING)
+    (uid,) = world.deliver(mail("First"))
+    assert world.report().purged == 1
+    world.folder.messages[uid] = Stored(uid, mail("First"), world.clock())
+    report = world.later()
+    assert (report.created, report.updated, report.purged, report.errors) == (0, 0, 1, 0)
+    assert world.subjects() == [["First"]]
+    assert world.flags() == {}
