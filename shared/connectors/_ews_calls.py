@@ -255,12 +255,13 @@ def _find_items(folders: Sequence[Any], restriction: Any, offset: int, page: int
 
 
 def _change(item: Item, stamp: str, *, read: bool) -> Any:
-    kind = f"t:{item.kind if item.kind in _MESSAGES else 'Message'}"
+    has_flag = item.kind in _MESSAGES
+    kind = f"t:{item.kind if has_flag else 'Item'}"
     uri = element("t:ExtendedFieldURI", **_STAMP, PropertyType="String")
     again = element("t:ExtendedFieldURI", **_STAMP, PropertyType="String")
     mark = element("t:ExtendedProperty", again, element("t:Value", text=stamp))
     updates = [element("t:SetItemField", uri, element(kind, mark))]
-    if read:
+    if read and has_flag:
         flag = element(kind, element("t:IsRead", text="true"))
         updates.append(element("t:SetItemField", _field("message:IsRead"), flag))
     which = element("t:ItemId", Id=item.id, ChangeKey=item.change_key)

@@ -162,7 +162,7 @@ def is_job_fault(fault: Exception) -> bool:
 
 
 def _http_fault(fault: HttpAnswer, account: Account, doing: str, *, signed_in: bool) -> JobError:
-    if fault.status == 401 and not signed_in:
+    if (fault.status == 401 and not signed_in) or (fault.status == 403 and "token" in fault.diagnosis.lower()):
         return _sign_in_fault(fault, account)
     if fault.status == 403:
         return _closed_fault(fault, account)
@@ -198,7 +198,7 @@ def _sign_in_fault(fault: HttpAnswer, account: Account) -> AuthFailed:
 
 
 def _closed_fault(fault: HttpAnswer, account: Account) -> ConfigInvalid:
-    reason = f": {fault.diagnosis}" if fault.diagnosis else ""
+    reason = f", {fault.diagnosis}" if fault.diagnosis else ""
     if account.online:
         return ConfigInvalid(
             f"Exchange Online refuses EWS for this tenant, this application or this mailbox (HTTP 403{reason}).",
