@@ -3,12 +3,13 @@
 Every fault that can be seen without asking a server is found here, when the config is saved, and all of them at once.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from shared.connectors import connector_for, connectors
 from shared.model import Disposition, JobRecord, JobState, Pick, Picking
@@ -21,17 +22,34 @@ from shared.targets import targets
 JOB_ID_PATTERN = r"^[a-z][a-z0-9-]{0,62}$"
 
 
-def _one_of(kinds: list[type[Any]]) -> Any:
-    """A union that is told apart by ``type``; of a single member, just that member."""
-    return Annotated[reduce(or_, kinds), Field(discriminator="type")] if len(kinds) > 1 else kinds[0]
+def _api_of(server: Any) -> str:
+    """What tells the connectors of one ``type`` apart; left out, it is Microsoft Graph."""
+    api = server.get("api") if isinstance(server, dict) else getattr(server, "api", None)
+    return str(api or "graph")
+
+
+def _one_of(kinds: Iterable[type[Any]]) -> Any:
+    """A union that is told apart by ``type``, and where several share a type, by ``api`` within it."""
+    families: dict[str, list[type[Any]]] = {}
+    for kind in kinds:
+        families.setdefault(get_args(kind.model_fields["type"].annotation)[0], []).append(kind)
+    members = [_family(members) for members in families.values()]
+    return Annotated[reduce(or_, members), Field(discriminator="type")] if len(members) > 1 else members[0]
+
+
+def _family(members: list[type[Any]]) -> Any:
+    if len(members) == 1:
+        return members[0]
+    tagged = [Annotated[one, Tag(get_args(one.model_fields["api"].annotation)[0])] for one in members]
+    return Annotated[Union[tuple(tagged)], Discriminator(_api_of)]  # noqa: UP007 (made from a list)
 
 
 if TYPE_CHECKING:
     Server = ServerSettings
     TargetChoice = TargetSettings
 else:
-    Server = _one_of([connector.settings for connector in connectors().values()])
-    TargetChoice = _one_of([target.settings for target in targets().values()])
+    Server = _one_of(connector.settings for connector in connectors())
+    TargetChoice = _one_of(target.settings for target in targets().values())
 
 
 class Handling(Settings):

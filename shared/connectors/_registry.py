@@ -2,22 +2,20 @@
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
 from functools import cache
 
 from shared.ports import Connector, ServerSettings
 
 
 @cache
-def connectors() -> Mapping[str, Connector]:
-    """Every connector by its ``type``."""
+def connectors() -> tuple[Connector, ...]:
+    """Every connector there is."""
     import shared.connectors as folder
 
     modules = sorted(module.name for module in pkgutil.iter_modules(folder.__path__) if not module.name.startswith("_"))
-    found: list[Connector] = [importlib.import_module(f"{folder.__name__}.{name}").CONNECTOR for name in modules]
-    return {connector.kind: connector for connector in found}
+    return tuple(importlib.import_module(f"{folder.__name__}.{name}").CONNECTOR for name in modules)
 
 
 def connector_for(settings: ServerSettings) -> Connector:
     """The connector whose settings these are."""
-    return next(connector for connector in connectors().values() if type(settings) is connector.settings)
+    return next(connector for connector in connectors() if type(settings) is connector.settings)

@@ -1,4 +1,4 @@
-"""The Mailbox contract over the fake, over IMAP4 and POP3 on Dovecot, and over Microsoft Graph on its simulator."""
+"""The Mailbox contract over the fake, over IMAP4 and POP3 on Dovecot, and over Graph and EWS on their simulators."""
 
 import re
 from collections.abc import Sequence
@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.connectors import imap, pop
+from shared.connectors.ews import ExchangeSettings
+from shared.connectors.ews import open_mailbox as open_exchange
 from shared.connectors.imap import Imap4Settings
 from shared.connectors.pop import Pop3Settings
 from shared.model import Disposition
@@ -16,10 +18,13 @@ from tests.connectors.graph_jobs import ADDRESS, open_graph
 from tests.contract.mailbox import Abilities, MailboxContract, Outside, World
 from tests.fakes.mailbox import FakeFolder, FakeMailbox, Stored
 from tests.servers.dovecot import Dovecot, dovecot
+from tests.servers.ews import Exchange
+from tests.servers.ews_fixture import MAILBOX, OWNER, PASSWORD, exchange, exchange_authority
 from tests.servers.graph import Graph, graph
 from tests.servers.imap_host import User
+from tests.servers.tls import Authority
 
-__all__ = ["dovecot", "graph"]
+__all__ = ["dovecot", "exchange", "exchange_authority", "graph"]
 
 
 #: One message can be kept, marked for nothing, or deleted; only the last is what jobs do.
@@ -178,6 +183,56 @@ class _PopWorld(_ImapWorld):
         return [replace(one, seen=False) for one in super().outside()]
 
 
+class _ExchangePassword:
+    def get(self, name: str) -> str:
+        assert name == "mailbox"
+        return PASSWORD
+
+
+class _EwsWorld(World):
+    # The MIME is made anew each time; what is deleted lies in another folder.
+    abilities = Abilities(keeps_bytes=False, counts_deleted=False)
+
+    def __init__(self, server: Exchange, authority: Authority) -> None:
+        self._server = server
+        self._authority = authority
+        self._mailbox = server.mailboxes[MAILBOX]
+
+    def open(self) -> Mailbox:
+        settings = ExchangeSettings(
+            type="exchange",
+            service_url=self._server.url,
+            mailbox=MAILBOX,
+            username=OWNER,
+            password_secret="mailbox",
+            authentication="basic",
+            ca_file=str(self._authority.ca_file),
+        )
+        deadline = Deadline(datetime.now(UTC) + timedelta(minutes=1), lambda: datetime.now(UTC))
+        return open_exchange(OpenRequest("job", settings, _ExchangePassword(), deadline))
+
+    def deliver(self, data: bytes, *, seen: bool = False, received: datetime | None = None) -> None:
+        self._mailbox.deliver(data, read=seen, received=received)
+
+    def outside(self) -> Sequence[Outside]:
+        trash = self._mailbox.trash
+        return [Outside(one.subject, one.read, one.folder is trash) for one in self._mailbox.items.values()]
+
+    def mark_read(self, subject: str) -> None:
+        item = self._mailbox.find(subject)
+        item.read = True
+        self._mailbox.touch(item)
+
+    def mark_deleted(self, subject: str) -> None:
+        self._mailbox.move(self._mailbox.find(subject), self._mailbox.trash)
+
+    def restore(self, subject: str) -> None:
+        self._mailbox.move(self._mailbox.find(subject), self._mailbox.inbox)
+
+    def remove(self, subject: str) -> None:
+        self._mailbox.remove(self._mailbox.find(subject))
+
+
 class TestFakeMailbox(MailboxContract):
     """The fake that stands for a mailbox in the tests of the flow."""
 
@@ -212,3 +267,13 @@ class TestPopMailbox(MailboxContract):
     def world(self, dovecot: Dovecot) -> World:
         """A mailbox of its own on the server of the session."""
         return _PopWorld(dovecot)
+
+
+class TestEwsMailbox(MailboxContract):
+    """EWS by exchangelib on the simulator, over TLS; five to a page, so that every listing turns pages."""
+
+    @pytest.fixture
+    def world(self, exchange: Exchange, exchange_authority: Authority) -> World:
+        """A mailbox on a server of its own."""
+        exchange.page = 5
+        return _EwsWorld(exchange, exchange_authority)
