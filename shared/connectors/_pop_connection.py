@@ -129,7 +129,7 @@ class Connection:
                 if status != "+":
                     return self._judged(doing, status, said)
                 try:
-                    response = respond(base64.b64decode(said))
+                    response = respond(base64.b64decode(said, validate=True))
                 except ValueError:
                     break
                 self._line.send(base64.b64encode(response) + b"\r\n")
