@@ -73,6 +73,12 @@ def get_folder(folder: Any) -> Any:
     return element("m:GetFolder", _folder_shape(), element("m:FolderIds", folder))
 
 
+def get_rights(folder: Any) -> Any:
+    """GetFolder: what the account may do in it."""
+    shape = element("m:FolderShape", element("t:BaseShape", text="IdOnly"), _fields("folder:EffectiveRights"))
+    return element("m:GetFolder", shape, element("m:FolderIds", folder))
+
+
 def find_folders(parent: Any, offset: int) -> Any:
     """FindFolder: the folders right below ``parent``."""
     view = element("m:IndexedPageFolderView", MaxEntriesReturned="500", Offset=str(offset), BasePoint="Beginning")
@@ -157,6 +163,11 @@ def read_folder(answer: Any) -> Folder | None:
     if _kind(answer) != _MAIL_FOLDER or found is None:
         return None
     return Folder(found.get("Id", ""), _text(answer, "DisplayName"), _number(_text(answer, "TotalCount")) or 0)
+
+
+def may_modify(answer: Any) -> bool:
+    """Whether the rights in an answer include changing items; a server that does not say is trusted."""
+    return next(answer.iter(f"{{{TNS}}}Modify"), None) is None or answer.findtext(f".//{{{TNS}}}Modify") == "true"
 
 
 def children(answer: Any, name: str) -> list[Any]:

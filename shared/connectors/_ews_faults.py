@@ -162,25 +162,30 @@ def is_job_fault(fault: Exception) -> bool:
 
 
 def _http_fault(fault: HttpAnswer, account: Account, doing: str, *, signed_in: bool) -> JobError:
-    if (fault.status == 401 and not signed_in) or (fault.status == 403 and "token" in fault.diagnosis.lower()):
+    if fault.status == 401 and signed_in and account.authentication != "bearer":
+        # A sign of throttling, or a password changed this minute: another try now could lock the account.
+        return Unavailable(f"{account.host} refused a sign-in that it took before (while {doing}).")
+    if fault.status == 401 or (fault.status == 403 and "token" in fault.diagnosis.lower()):
         return _sign_in_fault(fault, account)
     if fault.status == 403:
         return _closed_fault(fault, account)
-    if fault.status in {404, 405}:
-        return ConfigInvalid(
-            f"{account.service_url} is not there (HTTP {fault.status}).",
-            remedy=_USUAL_ADDRESS,
-        )
-    if fault.status in {301, 302, 307, 308} and "genericerrorpage" not in fault.location.lower():
-        return ConfigInvalid(
-            f"{account.host} redirects EWS requests (HTTP {fault.status}); the password was not sent there.",
-            remedy="Set service_url to the address of the server itself.",
-        )
-    if fault.status in {401, 429, 503}:
+    elsewhere = fault.status in {301, 302, 307, 308} and "genericerrorpage" not in fault.location.lower()
+    if elsewhere or fault.status in {404, 405}:
+        return _address_fault(fault, account)
+    if fault.status in {429, 503}:
         return Busy(
             f"{account.host} answered HTTP {fault.status}: it is busy (while {doing}).", retry_after=fault.retry_after
         )
     return Lost(f"{account.host} answered HTTP {fault.status} (while {doing}).")
+
+
+def _address_fault(fault: HttpAnswer, account: Account) -> ConfigInvalid:
+    if fault.status in {404, 405}:
+        return ConfigInvalid(f"{account.service_url} is not there (HTTP {fault.status}).", remedy=_USUAL_ADDRESS)
+    return ConfigInvalid(
+        f"{account.host} redirects EWS requests (HTTP {fault.status}); the password was not sent there.",
+        remedy="Set service_url to the address of the server itself.",
+    )
 
 
 def _sign_in_fault(fault: HttpAnswer, account: Account) -> AuthFailed:

@@ -327,10 +327,12 @@ class EwsMailbox:
         }
 
     def _write(self, doing: str, operation: str, payload: Any) -> list[Any]:
-        """One message that we may not touch is that message's matter; when we may touch none, it is the job's."""
+        """A message that we may not touch is its own matter; a folder in which we may touch none is the job's."""
         answers = self._wire.ask(doing, operation, payload)
         if all(is_denial(answer) for answer in answers):
-            self._raise_fault(answers[0], doing)
+            rights = calls.get_rights(calls.folder_id(self._folder.id))
+            if not calls.may_modify(self._one("asking for our rights", "GetFolder", rights)):
+                self._raise_fault(answers[0], doing)
         return answers
 
     def _one(self, doing: str, operation: str, payload: Any) -> Any:

@@ -118,52 +118,6 @@ def test_fifty_messages_in_pages_of_seven_are_all_there(exchange: Exchange, box:
             assert listed(mailbox, picking) == [f"m{number}" for number in range(50)]
 
 
-# --- folders ---------------------------------------------------------------------------------------------------------
-
-
-def test_a_folder_is_found_by_its_path(exchange: Exchange, exchange_authority: Authority, box: Stored) -> None:
-    """From a well-known folder or from the top, whatever the case, and only that folder is looked into."""
-    level = box.add_folder("Level 2", box.add_folder("Süpport", box.inbox))
-    team = box.add_folder("Team")
-    for folder in (box.inbox, level, team):
-        box.deliver(mail(folder.name.replace(" ", "-")), folder=folder)
-    for path, found in (("inbox/süpport/LEVEL 2", "Level-2"), ("Team", "Team"), ("Inbox", "Inbox")):
-        with open_exchange(exchange, exchange_authority, folder=path) as mailbox:
-            assert listed(mailbox) == [found]
-            assert mailbox.candidates(UNREAD).in_box == 1
-
-
-@pytest.mark.parametrize(
-    ("path", "names"),
-    [
-        ("Inbox/Nowhere", "in Inbox: Inbox/Sales, Inbox/Support."),
-        ("Nowhere/At all", "at the top: Deleted Items, Drafts, Inbox, Junk Email, Sent Items, Team."),
-        ("Inbox/Sales/x", "in Inbox/Sales: none."),
-    ],
-)
-def test_a_folder_that_is_not_there_names_those_that_are(
-    exchange: Exchange, exchange_authority: Authority, box: Stored, path: str, names: str
-) -> None:
-    """Those that hold mail: no calendar."""
-    box.add_folder("Support", box.inbox)
-    box.add_folder("Sales", box.inbox)
-    box.add_folder("Team")
-    with pytest.raises(ConfigInvalid, match=f"no folder '{path}'") as caught:
-        open_exchange(exchange, exchange_authority, folder=path)
-    assert caught.value.remedy.endswith(names)
-
-
-def test_a_folder_among_seven_hundred_is_found(exchange: Exchange, exchange_authority: Authority, box: Stored) -> None:
-    """Pages of folders are turned as pages of messages are."""
-    for number in range(700):
-        box.add_folder(f"F{number:03d}", box.inbox)
-    with open_exchange(exchange, exchange_authority, folder="Inbox/F699") as mailbox:
-        assert listed(mailbox) == []
-    with pytest.raises(ConfigInvalid) as caught:
-        open_exchange(exchange, exchange_authority, folder="Inbox/F700")
-    assert "and 660 more" in caught.value.remedy
-
-
 # --- fetching --------------------------------------------------------------------------------------------------------
 
 
@@ -388,19 +342,24 @@ def test_a_mailbox_that_can_only_be_read_is_listed_but_not_marked(
     assert not box.find("one").read
 
 
-def test_an_item_that_cannot_be_marked_stops_no_other(box: Stored, opened: Open) -> None:
-    """It has its own answer, and the run says so."""
+@pytest.mark.parametrize("code", ["ErrorItemSave", "ErrorAccessDenied", "ErrorInternalServerError"])
+def test_a_message_that_cannot_be_marked_stops_no_other(box: Stored, opened: Open, code: str) -> None:
+    """A private one, a broken one: it has its own answer, at the marking and at the purge."""
     box.deliver(mail("one"))
-    odd = box.deliver(mail("odd"))
+    box.deliver(mail("odd")).refuses = code
     with opened() as mailbox:
         refs = mailbox.candidates(UNREAD).refs
-        # Between our look and our mark it becomes something else.
-        answers = mailbox.dispose(refs, READ)
-        odd.item_class = "IPM.Contact"
-        odd.read = False
-        again = mailbox.dispose(refs, DELETED)
-    assert [one.error for one in answers] == [None, None]
-    assert [isinstance(one.error, MessageError) for one in again] == [False, False]
+        one, odd = mailbox.dispose(refs, BOTH)
+        assert one.error is None
+        assert isinstance(odd.error, MessageError)
+        assert code in odd.error.what
+        (again,) = mailbox.dispose([odd.ref], BOTH)
+        assert isinstance(again.error, MessageError)
+        box.find("odd").refuses = ""
+        (odd,) = mailbox.dispose([odd.ref], BOTH)
+        box.find("odd").refuses = code
+        assert [done.error is None for done in mailbox.purge([one.ref, odd.ref])] == [True, False]
+    assert [item.subject for item in box.items.values()] == ["odd"]
 
 
 def test_since_is_kept_by_either_way_of_listing(box: Stored, opened: Open) -> None:

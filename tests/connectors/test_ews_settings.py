@@ -12,7 +12,8 @@ from shared.connectors import connector_for, connectors
 from shared.connectors.ews import CONNECTOR, ExchangeSettings
 from shared.connectors.ews_online import CONNECTOR as ONLINE
 from shared.connectors.ews_online import ExchangeOnlineEwsSettings, ews_online_is_over
-from tests.connectors.ews_jobs import settings_of
+from shared.errors import ConfigInvalid
+from tests.connectors.ews_jobs import request, settings_of
 
 _ONLINE = {
     "type": "exchange_online",
@@ -142,6 +143,12 @@ def test_online_ends_on_its_day(today: date, *, over: bool) -> None:
 def test_online_a_stored_job_stays_readable_for_ever() -> None:
     """Without a day, nothing is refused: what is stored can be read, shown and changed after the end."""
     assert ExchangeOnlineEwsSettings.model_validate(_ONLINE).api == "ews"
+
+
+def test_online_a_secret_that_is_not_there_is_named() -> None:
+    """Before anybody is asked for a token."""
+    with pytest.raises(ConfigInvalid, match="entra-app"):
+        ONLINE.open(request(ExchangeOnlineEwsSettings.model_validate(_ONLINE)))
 
 
 def test_the_connectors_load_their_sdk_only_when_opened() -> None:

@@ -85,7 +85,7 @@ Fault = Busy | Status | CutOff | Drip | SoapFault
 class Page:
     """Something else on the same host; open ones want no sign-in."""
 
-    answer: Status
+    answer: "Status | Drip"
     open: bool = False
 
 
@@ -116,6 +116,8 @@ class Exchange:
     #: Pages beside EWS, by their path.
     pages: dict[str, Page] = field(default_factory=dict)
     heard: list[Heard] = field(default_factory=list)
+    #: How many requests came with a sign-in.
+    sign_ins: int = 0
     #: How many TCP connections were made.
     connections: int = 0
 
@@ -143,6 +145,10 @@ class Exchange:
         """The next requests of ``operation`` get these answers, in this order, instead of theirs."""
         self._faults[operation].extend(faults)
 
+    def clear_script(self) -> None:
+        """Nothing is wrong any more."""
+        self._faults.clear()
+
     def operations(self) -> list[str]:
         """The operations that were asked for, in order."""
         return [one.operation for one in self.heard]
@@ -165,11 +171,14 @@ class Exchange:
     def answer(self, handler: "_Handler", body: bytes) -> None:
         """Sign-in, SOAP, operation."""
         page = self.pages.get(handler.path)
+        self.sign_ins += "Authorization" in handler.headers
         try:
             user = "" if page and page.open else handler.door.enter(handler.headers.get("Authorization", ""))
         except Denied as denied:
             return handler.send(401, b"", denied.headers)
-        if page:
+        if page and isinstance(page.answer, Drip):
+            return handler.drip(self._stop)
+        if page and isinstance(page.answer, Status):
             return handler.send(page.answer.code, page.answer.body, page.answer.headers)
         if handler.path.lower() != PATH.lower():
             return handler.send(404, b"not here")

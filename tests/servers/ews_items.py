@@ -40,7 +40,7 @@ _ITEM_FIELDS = (
 #: "FindItem returns only a subset": property-sets-and-response-shapes-in-ews-in-exchange.
 _GET_ITEM_ONLY = frozenset({"item:InternetMessageHeaders"})
 _FROM_HEADER = frozenset({"item:InternetMessageHeaders", "message:From", "message:InternetMessageId"})
-_FOLDER_FIELDS = ("folder:DisplayName", "folder:TotalCount")
+_FOLDER_FIELDS = ("folder:DisplayName", "folder:TotalCount", "folder:EffectiveRights")
 
 
 @dataclass
@@ -84,23 +84,28 @@ def item_shape(element: ET.Element, *, whole: bool) -> Shape:
     return shape
 
 
-def folder_shape(element: ET.Element) -> None:
-    """FolderShape; what may be asked for is always given here."""
+def folder_shape(element: ET.Element) -> set[str]:
+    """FolderShape: the properties that are wanted."""
     parts = children(element, "BaseShape", "AdditionalProperties?", namespace=TYPES)
     choice(parts["BaseShape"].text or "", "IdOnly", "Default", "AllProperties")
-    for one in parts.get("AdditionalProperties", ()):
+    return {
         choice(attributes(one, "FieldURI")["FieldURI"], *_FOLDER_FIELDS)
+        for one in parts.get("AdditionalProperties", ())
+    }
 
 
-def write_folder(folder: Folder, mailbox: Mailbox) -> str:
-    """A folder with its name and count."""
+def write_folder(folder: Folder, mailbox: Mailbox, wanted: set[str], *, may_write: bool) -> str:
+    """A folder with what is wanted, in the schema's order."""
     total = sum(item.folder is folder for item in mailbox.items.values())
-    return el(
-        f"t:{folder.kind}",
-        el("t:FolderId", Id=folder.id, ChangeKey="AQAAAA=="),
-        txt("t:DisplayName", folder.name),
-        txt("t:TotalCount", str(total)),
-    )
+    yes_no = "true" if may_write else "false"
+    rights = [txt(f"t:{name}", yes_no) for name in ("CreateContents", "Delete", "Modify")]
+    written = {
+        "folder:DisplayName": txt("t:DisplayName", folder.name),
+        "folder:TotalCount": txt("t:TotalCount", str(total)),
+        "folder:EffectiveRights": el("t:EffectiveRights", *rights, txt("t:Read", "true")),
+    }
+    parts = [written[name] for name in _FOLDER_FIELDS if name in wanted]
+    return el(f"t:{folder.kind}", el("t:FolderId", Id=folder.id, ChangeKey="AQAAAA=="), *parts)
 
 
 def item_id(item: Item) -> str:

@@ -94,25 +94,30 @@ class Operations:
     def _get_folder(self, request: ET.Element) -> list[str | ItemFault]:
         attributes(request)
         parts = children(request, "FolderShape", "FolderIds")
-        folder_shape(parts["FolderShape"])
+        wanted = folder_shape(parts["FolderShape"])
 
         def one(element: ET.Element) -> str:
             mailbox, folder = self._folder(element)
-            return el("m:Folders", write_folder(folder, mailbox))
+            return el("m:Folders", write_folder(folder, mailbox, wanted, may_write=self._caller.may_write))
 
         return _each(parts["FolderIds"], one)
 
     def _find_folder(self, request: ET.Element) -> list[str | ItemFault]:
         choice(attributes(request, "Traversal")["Traversal"], "Shallow", "Deep")
         parts = children(request, "FolderShape", "IndexedPageFolderView", "ParentFolderIds")
-        folder_shape(parts["FolderShape"])
+        wanted = folder_shape(parts["FolderShape"])
         offset, size = self._view(parts["IndexedPageFolderView"])
 
         def one(element: ET.Element) -> str:
             mailbox, parent = self._folder(element)
             below = [folder for folder in mailbox.folders.values() if folder.parent is parent]
             page = below[offset : offset + size]
-            return _paged("t:Folders", [write_folder(folder, mailbox) for folder in page], len(below), offset)
+            return _paged(
+                "t:Folders",
+                [write_folder(folder, mailbox, wanted, may_write=self._caller.may_write) for folder in page],
+                len(below),
+                offset,
+            )
 
         return _each(parts["ParentFolderIds"], one)
 
@@ -227,6 +232,8 @@ class Operations:
         found = self._item(wanted)
         if not self._caller.may_write:
             raise ItemFault("ErrorAccessDenied")
+        if found[1].refuses:
+            raise ItemFault(found[1].refuses)
         return found
 
     def _receipts(self) -> tuple[str, ...]:

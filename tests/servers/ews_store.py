@@ -66,6 +66,8 @@ class Item:
     wants_receipt: bool = False
     #: GetItem gives no MIME, an error code instead of the item, or never ends its answer.
     mime: str = "fine"
+    #: The error code that every write to it gets.
+    refuses: str = ""
     id: str = field(default_factory=lambda: _new_id("item"))
     change_key: str = field(default_factory=lambda: _new_id("change"))
     changed: int = 0
