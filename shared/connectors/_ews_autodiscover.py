@@ -17,9 +17,10 @@ from requests import Response, Session
 from spnego.exceptions import SpnegoError
 from urllib3.exceptions import HTTPError
 
+from shared.connectors._dial import tls_context
 from shared.connectors._ews_account import Account
 from shared.connectors._ews_faults import HttpAnswer, job_fault
-from shared.connectors._ews_http import Line, new_session, tls_context
+from shared.connectors._ews_http import Line, new_session
 from shared.errors import AuthFailed, ConfigInvalid, JobError, Unavailable
 from shared.ports import Deadline
 

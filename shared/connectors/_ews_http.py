@@ -17,28 +17,11 @@ from urllib3.connection import HTTPSConnection
 from urllib3.connectionpool import HTTPSConnectionPool
 
 from shared.connectors._ews_account import Account
-from shared.errors import ConfigInvalid
 
 #: What the server's logs and its allow lists for client programs know us by.
 USER_AGENT = "MailConnector"
 
 _log = logging.getLogger(__name__)
-
-
-def tls_context(ca_file: str | None) -> ssl.SSLContext:
-    """TLS 1.2 or newer with certificate and host name checked, trusting ``ca_file`` or else the system's CAs.
-
-    Raises `ConfigInvalid` for a file that is missing or holds no certificate.
-    """
-    try:
-        context = ssl.create_default_context(cafile=ca_file)
-    except (OSError, ValueError) as exc:
-        raise ConfigInvalid(
-            f"The CA file {ca_file!r} cannot be used: {type(exc).__name__}.",
-            remedy="Give ca_file the path of a PEM file that is deployed with the app, or leave it out.",
-        ) from exc
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
 
 
 class Line:

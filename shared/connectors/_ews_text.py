@@ -112,11 +112,6 @@ def instant_of(text: str) -> datetime | None:
         return None
 
 
-def write_instant(instant: datetime) -> str:
-    """As xs:dateTime in UTC, to the second."""
-    return f"{instant.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
 def header_bytes(fields: Iterable[tuple[str, str]]) -> bytes:
     """A message header with the empty line that ends it; what is not ASCII is encoded (RFC 2047)."""
     lines = []
