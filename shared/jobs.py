@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union, get_args
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from shared.connectors import connector_for, connectors
-from shared.model import Disposition, JobRecord, JobState, Pick, Picking
+from shared.model import KEPT, Disposition, JobRecord, JobState, Pick, Picking
 from shared.ports import ServerSettings, Settings, TargetSettings
 from shared.routing.settings import RoutingSettings
 from shared.schedule.model import AnySchedule, Schedule
@@ -63,12 +63,34 @@ class Handling(Settings):
         default=False,
         description="At the end of the run, remove for good what this job marked as deleted, and nothing else.",
     )
+    move_to: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1000,
+        description="Move the message into this folder of the mailbox, written as the server's folder is. It must be "
+        "there.",
+    )
+    category: str | None = Field(
+        default=None, min_length=1, max_length=100, description="Add this category (Exchange) or keyword (IMAP4)."
+    )
+    flag: bool = Field(default=False, description="Flag the message for follow-up.")
+
+    @model_validator(mode="after")
+    def _stays_or_goes(self) -> Self:
+        if self.move_to and self.mark_as_deleted:
+            raise ValueError("A message can be moved with move_to or deleted with mark_as_deleted, but not both.")
+        return self
 
     @property
     def disposition(self) -> Disposition:
         """As the flow takes it."""
         return Disposition(
-            read=self.mark_as_read, deleted=self.mark_as_deleted, purge=self.purge_deleted_at_end_of_session
+            read=self.mark_as_read,
+            deleted=self.mark_as_deleted,
+            purge=self.purge_deleted_at_end_of_session,
+            flag=self.flag,
+            category=self.category or "",
+            move_to=self.move_to or "",
         )
 
 
@@ -91,6 +113,10 @@ class Job(Settings):
     on_reject: Handling | None = Field(
         default=None, description="The original, when a rule or guard said no. Left out: left as it is."
     )
+    on_error: Handling | None = Field(
+        default=None,
+        description="The original, when it was parked after max_attempts and a copy is kept. Left out: left as it is.",
+    )
     reprocess: bool = Field(
         default=False,
         description="Make another ticket, run by run, of a message that stays unread. Off: the ledger prevents it.",
@@ -107,12 +133,23 @@ class Job(Settings):
 
     @model_validator(mode="after")
     def _handling_fits_the_server(self) -> Self:
-        if self._fixed_disposition and (self.on_success or self.on_reject):
+        blocks = self._handling_blocks
+        if self._fixed_disposition and blocks:
             raise ValueError(
                 f"A {self.server.type} job has no handling settings: this protocol can only delete a message after "
-                "its ticket exists. Leave out on_success and on_reject."
+                f"its ticket exists. Leave out {' and '.join(blocks)}."
             )
+        for name, handling in blocks.items():
+            if reason := self.server.refuses(handling.disposition):
+                raise ValueError(f"{name}: {reason}")
+        if self.on_error and self.on_error.purge_deleted_at_end_of_session:
+            raise ValueError("on_error: a parked message is not purged; leave out purge_deleted_at_end_of_session.")
         return self
+
+    @property
+    def _handling_blocks(self) -> dict[str, Handling]:
+        blocks = {"on_success": self.on_success, "on_reject": self.on_reject, "on_error": self.on_error}
+        return {name: handling for name, handling in blocks.items() if handling}
 
     @property
     def _fixed_disposition(self) -> Disposition | None:
@@ -133,7 +170,12 @@ class Job(Settings):
     @property
     def reject_disposition(self) -> Disposition:
         """What happens to an original that was rejected."""
-        return self.on_reject.disposition if self.on_reject else Disposition()
+        return self.on_reject.disposition if self.on_reject else KEPT
+
+    @property
+    def error_disposition(self) -> Disposition:
+        """What happens to an original that was parked."""
+        return self.on_error.disposition if self.on_error else KEPT
 
     def picking(self, state: JobState) -> Picking:
         """What to list in the mailbox now."""
@@ -142,8 +184,8 @@ class Job(Settings):
     def warnings(self) -> list[str]:
         """Sentences about settings that are allowed but surely not meant, or that will stop working."""
         found = list(self.server.warnings())
-        for block, handling in (("on_success", self.on_success), ("on_reject", self.on_reject)):
-            if handling and handling.purge_deleted_at_end_of_session and not handling.mark_as_deleted:
+        for block, handling in self._handling_blocks.items():
+            if handling.purge_deleted_at_end_of_session and not handling.mark_as_deleted:
                 found.append(f"{block}.purge_deleted_at_end_of_session has no effect without mark_as_deleted.")
         if self.reprocess and not self.success_disposition.marks:
             found.append("reprocess with neither mark makes one more ticket of every unread message in every run.")

@@ -8,7 +8,7 @@
         retry is due │  │  ├──── reject ───▶ REJECTED ─── dispose, purge as above ────────────▶│
                      │  │  └──── gone ────────────────────────────────────────────────────────▶│
                      │  ▼
-                    FAILED ── attempts used up ──▶ PARKED
+                    FAILED ── attempts used up ──▶ (SET_ASIDE ── dispose ──▶) PARKED
 
 CLAIMED counts an attempt before the message is touched, so that a message which kills the worker is noticed by its
 count. `give_back` takes the attempt away again when the fault was not the message's. Everything but DONE and PARKED
@@ -32,6 +32,8 @@ class Stage(StrEnum):
     REJECTED = "rejected"
     DISPOSED = "disposed"
     DONE = "done"
+    #: Parked, and its original is still to be marked.
+    SET_ASIDE = "set_aside"
     PARKED = "parked"
 
 
@@ -84,9 +86,21 @@ class LedgerEntry:
         """The message could not be handled; leave it untouched and try again from ``retry_at``."""
         return replace(self, stage=Stage.FAILED, reason=reason, retry_at=retry_at)
 
-    def park(self, reason: str) -> "LedgerEntry":
-        """Given up on."""
-        return replace(self, stage=Stage.PARKED, reason=reason, retry_at=None, kept=True)
+    @property
+    def undisposed(self) -> bool:
+        """Whether it is decided, and the original is still to be marked."""
+        return self.stage in {Stage.DELIVERED, Stage.REJECTED, Stage.SET_ASIDE}
+
+    def park(self, reason: str, disposition: Disposition = KEPT) -> "LedgerEntry":
+        """Given up on. The original is never purged: ``disposition`` may only mark or move it."""
+        return replace(
+            self,
+            stage=Stage.SET_ASIDE if disposition.marks else Stage.PARKED,
+            disposition=replace(disposition, purge=False),
+            reason=reason,
+            retry_at=None,
+            kept=True,
+        )
 
     def retry(self) -> "LedgerEntry":
         """A person wants a parked message to be taken up again, with fresh attempts."""
@@ -122,11 +136,13 @@ class LedgerEntry:
 
     def dispose(self, handle: str) -> "LedgerEntry":
         """The original was marked. ``handle`` is how to find it now."""
+        if self.stage is Stage.SET_ASIDE:
+            return replace(self, handle=handle, stage=Stage.PARKED)
         return replace(self, handle=handle, stage=Stage.DISPOSED if self.disposition.purges else Stage.DONE)
 
     def finish(self) -> "LedgerEntry":
         """Nothing is left to do: purged, or gone from the mailbox."""
-        return replace(self, stage=Stage.DONE)
+        return replace(self, stage=Stage.PARKED if self.stage is Stage.SET_ASIDE else Stage.DONE)
 
 
 def claim(ref: MessageRef, before: LedgerEntry | None, run_id: str) -> LedgerEntry:

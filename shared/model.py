@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from urllib.parse import quote, unquote
 
 #: Tells the present instant, always aware and in UTC. Passed in, so that tests own the time.
 Clock = Callable[[], datetime]
@@ -90,16 +91,22 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Disposition:
-    """What happens to an original. ``purge`` without ``deleted`` has no effect."""
+    """What happens to an original. ``purge`` counts only with ``deleted``, and ``move_to`` only without."""
 
     read: bool = False
     deleted: bool = False
     purge: bool = False
+    #: Flagged for follow-up, as people do it with the star or the little flag.
+    flag: bool = False
+    #: A category (Exchange) or keyword (IMAP4) that is added to those that the message has; empty for none.
+    category: str = ""
+    #: Path of the folder into which the message goes, written as the job's own folder is; empty for where it is.
+    move_to: str = ""
 
     @property
     def marks(self) -> bool:
         """Whether there is anything to do in the mailbox before the end of the run."""
-        return self.read or self.deleted
+        return self.read or self.deleted or self.flag or bool(self.category or self.move_to)
 
     @property
     def purges(self) -> bool:
@@ -107,14 +114,22 @@ class Disposition:
         return self.deleted and self.purge
 
     def __str__(self) -> str:
-        done = [name for name in ("read", "deleted", "purge") if getattr(self, name)]
+        done = [name for name in ("read", "deleted", "purge", "flag") if getattr(self, name)]
+        done += [f"{name}={quote(text, safe='')}" for name in ("category", "move_to") if (text := getattr(self, name))]
         return "+".join(done) or "kept"
 
     @classmethod
     def parse(cls, text: str) -> "Disposition":
         """The reverse of ``str()``."""
-        done = text.split("+")
-        return cls(read="read" in done, deleted="deleted" in done, purge="purge" in done)
+        done = dict(word.partition("=")[::2] for word in text.split("+"))
+        return cls(
+            read="read" in done,
+            deleted="deleted" in done,
+            purge="purge" in done,
+            flag="flag" in done,
+            category=unquote(done.get("category", "")),
+            move_to=unquote(done.get("move_to", "")),
+        )
 
 
 KEPT = Disposition()

@@ -65,6 +65,15 @@ class ServerSettings(Settings, ABC):
         """Sentences about choices that work but should be known (an insecure connection, an API near its end)."""
         return ()
 
+    def refuses(self, disposition: Disposition) -> str:
+        """Why ``disposition`` can never be done on this kind of server: a sentence, or empty where it can.
+
+        What every kind of server can do, read and deleted and purged, is never refused here.
+        """
+        if disposition.flag or disposition.category or disposition.move_to:
+            return f"A {self.type} job can mark messages as read or deleted, but not flag, categorise or move them."
+        return ""
+
 
 class Secrets(Protocol):
     """Where secret values live. Safe to share between threads."""
@@ -147,6 +156,9 @@ class Mailbox(Protocol):
     def dispose(self, refs: Sequence[MessageRef], disposition: Disposition) -> Sequence[Disposed]:
         """Mark every one of ``refs`` as ``disposition`` says; one answer for each, in their order.
 
+        Marks come first and a move last, so that a message that lies in the other folder has all of them. Asked again
+        for one that was moved, the answer is done or `MessageGone`, and there is still one such message. Raises
+        `ConfigInvalid` where the folder of ``move_to`` does not exist; it is not made.
         Doing it again is harmless. Nothing is removed for good here.
         """
         ...

@@ -13,6 +13,7 @@
         ledger: delivered                     before any disposition, always
         dispose                               read, deleted
         ledger: disposed
+      dispose of what was parked
       purge what this job deleted
     write the run record and release the mailbox: one transaction
 
@@ -43,6 +44,7 @@ from shared.jobs import Job, load_job
 from shared.ledger import LedgerEntry, Stage, batches, claim, claimable, worn_out
 from shared.mime import parse
 from shared.model import (
+    KEPT,
     Decision,
     Delivered,
     Delivery,
@@ -127,6 +129,7 @@ class Run:
             with self._open_mailbox() as mailbox:
                 self._finish_what_was_left(mailbox)
                 self._take_up_candidates(mailbox)
+                self._dispose(mailbox, [entry for entry in self._open.values() if entry.stage is Stage.SET_ASIDE])
                 self._purge(mailbox)
         except JobError as error:
             fault = error
@@ -147,7 +150,7 @@ class Run:
         """Whatever has its ticket is disposed of first; whatever was only taken up comes again with the candidates."""
         self._open.update((entry.key, entry) for entry in self._ledger.unfinished())
         self._open_is_known = True
-        self._dispose(mailbox, [entry for entry in self._open.values() if _wants_disposition(entry)])
+        self._dispose(mailbox, [entry for entry in self._open.values() if entry.undisposed])
 
     def _take_up_candidates(self, mailbox: Mailbox) -> None:
         """List, drop what is known, and handle the rest batch by batch until the time is up."""
@@ -276,7 +279,7 @@ class Run:
         for answer in answers:
             if isinstance(answer, Delivered):
                 self._tally.delivered(answer.action)
-        self._dispose(mailbox, [entry for entry in settled if _wants_disposition(entry)])
+        self._dispose(mailbox, [entry for entry in settled if entry.undisposed])
 
     def _dispose(self, mailbox: Mailbox, entries: Sequence[LedgerEntry]) -> None:
         """Mark the originals as each entry says, and write that down."""
@@ -290,7 +293,7 @@ class Run:
                 elif isinstance(answer.error, MessageGone):
                     done.append(entry.finish())
                 else:
-                    self._tally.failed(f"A message has its ticket, but is not marked yet: {answer.error}")
+                    self._tally.failed(f"An original is not marked yet: {answer.error}")
         self._record_entries(done)
 
     def _purge(self, mailbox: Mailbox) -> None:
@@ -325,9 +328,11 @@ class Run:
         now = self._services.clock()
         unopened = worn_out(entry, self._job.max_attempts)
         parked = parked_message(entry, str(error), raw, now, unopened=unopened)
-        self._ledger.park(entry.park(str(error)), parked, raw.data if raw else None)
-        self._claimed.pop(entry.key, None)
-        self._open.pop(entry.key, None)
+        # Without a copy of ours the original stays as it is.
+        disposition = self._disposition(self._job.error_disposition, raw) if raw else KEPT
+        given_up = entry.park(str(error), disposition)
+        self._ledger.park(given_up, parked, raw.data if raw else None)
+        self._note([given_up])
         self._tally.parked += 1
         self._tally.failed(f"A message was parked after {entry.attempts} attempts: {error}")
         _log.error("message_parked: job %s gave up on message %s: %s", self._job.id, entry.key.item, error)
@@ -352,6 +357,10 @@ class Run:
         """Write entries to the ledger, and remember which of them the next run would find open."""
         if entries:
             self._ledger.record(entries)
+        self._note(entries)
+
+    def _note(self, entries: Sequence[LedgerEntry]) -> None:
+        """Keep in mind what the ledger has of these now."""
         for entry in entries:
             if entry.open:
                 self._open[entry.key] = entry
@@ -435,10 +444,6 @@ class Run:
             again = RunRequest(self._record.job_id, new_run_id(now), Trigger.CONTINUATION)
             self._services.queue.put(again)
         return report
-
-
-def _wants_disposition(entry: LedgerEntry) -> bool:
-    return entry.stage in {Stage.DELIVERED, Stage.REJECTED}
 
 
 def _listed_key(entry: LedgerEntry) -> MessageKey:

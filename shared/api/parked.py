@@ -96,7 +96,8 @@ def retry_parked(services: Services, job_id: JobId, parked_id: ParkedId) -> JSON
         raise Problem(
             CONFLICT,
             f"Parked message {parked_id!r} cannot be taken up again: it is from {parked.mailbox!r}, and the job "
-            "integrates another mailbox by now; or it was discarded just now.",
+            "integrates another mailbox by now; or its original is still to be marked, which the next run does; or "
+            "it was discarded just now.",
         )
     return JSONResponse(RetriedView(retried=[parked_id], refused=[]).body(), 202)
 

@@ -205,7 +205,8 @@ class TableLedger:
         if raw is not None:
             self._copies.put(copy_path(entry.key), raw)
         now = self._clock()
-        self._lease.write([Write("put", write_entry(entry, now)), Write("put", write_parked(parked))])
+        columns = self._lease.mark_unfinished() if entry.open else {}
+        self._lease.write([Write("put", write_entry(entry, now)), Write("put", write_parked(parked))], columns)
 
     def _read(self, row: Row) -> LedgerEntry:
         return read_entry(row, self._job.job_id, self._job.mailbox)

@@ -61,10 +61,12 @@ class TableParkedMessages:
             entry = self._entry_row(parked)
             if job is None or entry is None or job["mailbox"] != parked.mailbox:
                 return False
-            again = read_entry(entry, job_id, parked.mailbox).retry()
+            known = read_entry(entry, job_id, parked.mailbox)
+            if known.undisposed:
+                return False
             try:
                 self._table.write(
-                    Write("put", write_entry(again, self._clock())),
+                    Write("put", write_entry(known.retry(), self._clock())),
                     listing,
                     Write("merge", {**keys(job_id, job_key(job_id)), **reopened}, job["etag"]),
                 )

@@ -90,7 +90,7 @@ def test_different_mailboxes_have_different_identities() -> None:
     assert len({settings_of(**fields).identity() for fields in ways}) == 4
 
 
-@pytest.mark.parametrize("block", ["on_success", "on_reject"])
+@pytest.mark.parametrize("block", ["on_success", "on_reject", "on_error"])
 def test_handling_settings_are_refused_with_the_reason(block: str) -> None:
     """POP3 leaves no choice: after success a message is deleted."""
     server = {"type": "pop3", "host": "h", "username": "u", "password_secret": "s"}

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from shared.ledger import LedgerEntry, Stage
-from shared.model import ParkedMessage
+from shared.model import Disposition, ParkedMessage
 from shared.ports import RunLease
 from tests.builders import NOW, make_ending, make_entry, make_key, make_parked, make_record, make_ref, make_run_id
 from tests.contract.storage import Runs, Storage, pages
@@ -196,6 +196,16 @@ class TestRetry:
         assert storage.parked.retry("support", "parked-1") is False
         assert storage.parked.get("support", "parked-1") == make_parked()
         assert read_raw(storage) == RAW
+
+    def test_waits_until_the_original_is_marked(self, storage: Storage, runs: Runs) -> None:
+        """The run that parked it is about to mark it, and would overwrite the wish: it is refused, and not lost."""
+        ledger = runs.begin().ledger
+        entry = make_entry(attempts=5).park("The target refused it five times.", Disposition(read=True))
+        ledger.park(entry, make_parked(), RAW)
+        assert ledger.unfinished() == [entry]
+        assert storage.parked.retry("support", "parked-1") is False
+        ledger.record([entry.dispose(entry.handle)])
+        assert storage.parked.retry("support", "parked-1") is True
 
 
 class TestDiscard:

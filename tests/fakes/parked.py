@@ -41,8 +41,10 @@ class FakeParkedMessages:
             one, job = self.get(job_id, parked_id), rows.jobs.get(job_id)
             if one is None or job is None or job.mailbox != one.mailbox:
                 return False
-            del rows.parked[job_id][parked_id]
             entry = rows.ledger[job_id][place(one)]
+            if entry.undisposed:
+                return False
+            del rows.parked[job_id][parked_id]
             if entry.stage is Stage.PARKED:
                 rows.ledger[job_id][place(one)] = entry.retry()
             rows.store(replace(job, state=replace(job.state, unfinished=True, reopened=str(next(rows.numbers)))))

@@ -12,7 +12,15 @@ from shared.ledger import CLOSED, LedgerEntry, Stage, claim
 from shared.model import KEPT, Action, Delivered, Disposition
 from tests.builders import NOW, make_entry, make_key, make_ref
 
-DONE_TO_IT = st.builds(Disposition, read=st.booleans(), deleted=st.booleans(), purge=st.booleans())
+DONE_TO_IT = st.builds(
+    Disposition,
+    read=st.booleans(),
+    deleted=st.booleans(),
+    purge=st.booleans(),
+    flag=st.booleans(),
+    category=st.sampled_from(["", "Ticket"]) | st.text(max_size=9),
+    move_to=st.sampled_from(["", "INBOX/Done + dusted=1"]) | st.text(max_size=9),
+)
 TICKET = Delivered("T1", Action.CREATED)
 
 
@@ -87,6 +95,16 @@ class TestOutcome:
         entry = make_entry(attempts=5).fail("Busy.", NOW).park("Given up on.")
         assert (entry.stage, entry.reason, entry.retry_at, entry.kept) == (Stage.PARKED, "Given up on.", None, True)
         assert not entry.open
+
+    @given(DONE_TO_IT)
+    def test_parked_is_open_while_its_original_is_to_be_marked(self, disposition: Disposition) -> None:
+        """`on_error` may ask for marks: then it is some run's work until they are set, or it is gone; never purged."""
+        entry = make_entry(attempts=5).park("Given up on.", disposition)
+        assert entry.open is entry.undisposed is disposition.marks
+        assert entry.undelivered is False
+        for after in (entry.dispose("moved"), entry.finish()) if disposition.marks else (entry,):
+            assert (after.stage, after.kept, after.reason) == (Stage.PARKED, True, "Given up on.")
+            assert not after.disposition.purges
 
     def test_retried_is_open_with_fresh_attempts(self) -> None:
         """A parked message that a person wants again starts anew, due at once, and its copy is still known."""
@@ -176,11 +194,11 @@ class Life(RuleBasedStateMachine):
         """The message cannot be handled."""
         self.entry = self.entry.fail("Busy.", NOW + timedelta(minutes=minutes))
 
-    @rule()
+    @rule(disposition=DONE_TO_IT)
     @precondition(lambda self: self.entry.stage is Stage.CLAIMED)
-    def park(self) -> None:
+    def park(self, disposition: Disposition) -> None:
         """Its attempts are used up."""
-        self.entry = self.entry.park("Given up on.")
+        self.entry = self.entry.park("Given up on.", disposition)
 
     @rule()
     @precondition(lambda self: self.entry.stage is Stage.PARKED)
@@ -203,7 +221,7 @@ class Life(RuleBasedStateMachine):
         self.entry = self.entry.reject("No.", disposition)
 
     @rule(handle=st.sampled_from(["1", "moved"]))
-    @precondition(lambda self: self.entry.stage in {Stage.DELIVERED, Stage.REJECTED})
+    @precondition(lambda self: self.entry.undisposed)
     def dispose(self, handle: str) -> None:
         """Its original is marked."""
         self.entry = self.entry.dispose(handle)

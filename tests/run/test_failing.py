@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.errors import MessageGone
+from shared.errors import MessageGone, Unavailable
 from shared.ledger import Stage
 from shared.model import Health, RunOutcome
 from tests.run.world import Killed, WideTarget, World, mail, reply
@@ -82,6 +82,51 @@ def test_a_failing_message_is_parked_after_its_attempts(max_attempts: int) -> No
     assert world.flags() == {1: "untouched", 2: "seen"}
     assert world.subjects() == [["Good"]]
     assert world.ledger()[1].stage is Stage.PARKED
+
+
+@pytest.mark.parametrize(
+    ("on_error", "expected"),
+    [({"mark_as_read": True}, "seen"), ({"mark_as_deleted": True}, "deleted"), ({}, "untouched")],
+)
+def test_the_original_of_a_parked_message_has_a_disposition_of_its_own(
+    on_error: dict[str, bool], expected: str
+) -> None:
+    """`on_error` counts once the copy is kept, and only then; it is not counted as a ticket, nor taken up again."""
+    world = World(max_attempts=2, on_success={"mark_as_read": True, "mark_as_deleted": True}, on_error=on_error)
+    world.refused.add("Bad")
+    world.deliver(mail("Bad"))
+    world.report()
+    assert world.flags() == {1: "untouched"}
+    assert world.later().parked == 1
+    assert world.flags() == {1: expected}
+    assert (world.ledger()[1].stage, world.state().unfinished) == (Stage.PARKED, False)
+    assert raw_copy(world, "Bad") == mail("Bad")
+    assert world.later().received == 0
+
+
+def test_an_original_without_a_copy_stays_whatever_on_error_says() -> None:
+    """Its bytes could not be had: what the mailbox has is all there is."""
+    world = World(max_attempts=1, on_error={"mark_as_deleted": True})
+    world.folder.unreadable.add(1)
+    world.deliver(mail("Bad"))
+    assert world.report().parked == 1
+    assert world.flags() == {1: "untouched"}
+
+
+def test_a_parked_original_that_could_not_be_marked_is_marked_by_the_next_run() -> None:
+    """The mailbox goes away between the parking and the marking. Until it is done, nobody can have it retried."""
+    world = World(max_attempts=1, on_error={"mark_as_read": True})
+    world.refused.add("Bad")
+    world.deliver(mail("Bad"))
+    world.folder.fail("dispose", Unavailable("The line was cut."))
+    assert world.report().outcome is RunOutcome.FAILED
+    (parked,), _ = world.storage.parked.page("support", limit=9)
+    assert not world.storage.parked.retry("support", parked.parked_id)
+    world.later()
+    assert world.flags() == {1: "seen"}
+    assert world.storage.parked.retry("support", parked.parked_id)
+    world.refused.clear()
+    assert world.later().created == 1
 
 
 def test_a_message_without_a_body_is_parked_without_a_copy() -> None:

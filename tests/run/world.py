@@ -276,12 +276,12 @@ class World:
         """What must be true at the moment at which a run reaches for the outside, judged by what is stored by then.
 
         A message is fetched and delivered only under a claim; disposed of only once its ticket is made and the ledger
-        says so, or once it is known as rejected; purged only once the ledger says that it was disposed of.
+        says so, or once it is known as rejected or parked; purged only once the ledger says that it was disposed of.
         """
         allowed = {
             "message": {Stage.CLAIMED},
             "apply": {Stage.CLAIMED},
-            "dispose": {Stage.DELIVERED, Stage.REJECTED},
+            "dispose": {Stage.DELIVERED, Stage.REJECTED, Stage.SET_ASIDE},
             "purge": {Stage.DISPOSED},
         }
         for uid in uids if step in allowed else ():
