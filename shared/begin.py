@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from shared.connectors import connector_for
 from shared.errors import LeaseHeld, Stale
 from shared.jobs import load_job
-from shared.model import Clock, JobRecord, RunOutcome, RunReport, Trigger
+from shared.mime import parse
+from shared.model import Clock, JobRecord, Message, RunOutcome, RunReport, Trigger
 from shared.ports import (
     Claim,
     JobStore,
@@ -58,6 +59,8 @@ class Services:
     budget: timedelta
     open_mailbox: Callable[[OpenRequest], Mailbox] = open_mailbox
     open_target: Callable[[TargetRequest], Target] = open_target
+    #: Reads a message; called in a process of its own for one over which a worker stopped.
+    parse: Callable[..., Message] = parse
 
 
 def new_run_id(now: datetime) -> str:

@@ -169,6 +169,11 @@ _COMPANY = (99, 10, 1)
 _ALONE = len(_COMPANY)
 
 
+def suspicious(entry: LedgerEntry) -> bool:
+    """Whether it is taken up alone, because it was there each time when a worker stopped or it failed."""
+    return entry.attempts >= _ALONE
+
+
 def worn_out(entry: LedgerEntry, max_attempts: int, *, beyond: int = 0) -> bool:
     """Whether it was taken up as often as it may be, the last time alone, without the run coming to an end with it.
 

@@ -41,8 +41,7 @@ from shared.errors import (
     Unreadable,
 )
 from shared.jobs import Job, load_job
-from shared.ledger import LedgerEntry, Stage, batches, claim, claimable, worn_out
-from shared.mime import parse
+from shared.ledger import LedgerEntry, Stage, batches, claim, claimable, suspicious, worn_out
 from shared.model import (
     KEPT,
     Decision,
@@ -60,7 +59,7 @@ from shared.model import (
     RunRequest,
     Trigger,
 )
-from shared.parking import parked_message
+from shared.parking import parked_message, read_apart
 from shared.ports import Deadline, Fetched, Mailbox, OpenRequest, RunEnding, RunLease, Target, TargetRequest
 from shared.routing import refers_to, route
 from shared.tally import Tally
@@ -71,7 +70,7 @@ _log = logging.getLogger(__name__)
 _IN_HAND_BYTES = 8 * 1024 * 1024
 _MB = 1024 * 1024
 
-_WORN_OUT = "The worker stopped every time it handled this message; it was not opened again."
+_WORN_OUT = "The worker stopped every time it handled this message."
 
 T = TypeVar("T")
 
@@ -207,7 +206,7 @@ class Run:
         if worn_out(entry, self._job.max_attempts):
             self._park(entry, Unreadable(_WORN_OUT), raw)
             return
-        message = self._isolated(entry, raw, lambda: parse(raw.data, header_only=raw.header_only, size=raw.size))
+        message = self._isolated(entry, raw, lambda: self._parse(entry, raw))
         if message is None:
             return
         if again := self._seen_before(entry, message):
@@ -235,10 +234,18 @@ class Run:
         delivered = Delivered(before.ticket_id, before.action)
         return entry.deliver(delivered, before.disposition, message_id=before.message_id, sha256=before.sha256)
 
+    def _parse(self, entry: LedgerEntry, raw: RawMessage) -> Message:
+        """Read a message. One that is taken up alone, since it may have stopped a worker, is read out of harm's way."""
+        read = partial(self._services.parse, header_only=raw.header_only, size=raw.size)
+        return read_apart(read, raw.data, self._hard_deadline.left) if suspicious(entry) else read(raw.data)
+
     def _isolated(self, entry: LedgerEntry, raw: RawMessage, act: Callable[[], T]) -> T | None:
-        """What ``act`` gives, or None when it met a defect of ours: that is this message's failure, and only its."""
+        """What ``act`` gives, or None when the message or a defect of ours stopped it: its failure, and only its."""
         try:
             return act()
+        except MessageError as error:
+            self._fail(entry, error, raw)
+            return None
         except MailConnectorError:
             raise
         except Exception:  # noqa: BLE001 (logged whole; one message must never stop the others)
@@ -326,8 +333,8 @@ class Run:
     def _park(self, entry: LedgerEntry, error: MessageError, raw: RawMessage | None) -> None:
         """Keep the message aside with its raw bytes and the reason, so that it is neither lost nor in the way."""
         now = self._services.clock()
-        unopened = worn_out(entry, self._job.max_attempts)
-        parked = parked_message(entry, str(error), raw, now, unopened=unopened)
+        head = partial(self._services.parse, header_only=True)
+        parked = parked_message(entry, str(error), raw, now, read_head=head)
         # Without a copy of ours the original stays as it is.
         disposition = self._disposition(self._job.error_disposition, raw) if raw else KEPT
         given_up = entry.park(str(error), disposition)

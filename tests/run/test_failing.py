@@ -228,7 +228,7 @@ def test_a_defect_in_the_target_is_found_by_ever_smaller_company() -> None:
     assert "defect of ours" in first.comments[0]
     for _ in range(12):
         world.later()
-    assert world.parked() == [""]
+    assert world.parked() == ["m13"]
     assert world.ledger()[13].stage is Stage.PARKED
     assert len(world.tickets()) == 29
     assert world.state().health is Health.HEALTHY
@@ -291,7 +291,7 @@ def test_a_message_that_kills_the_worker_is_parked_and_nobody_else(step: str, ma
 
 
 def test_a_worn_out_message_is_kept_with_its_bytes() -> None:
-    """It is parked without being opened, and its raw copy is there for a person to look at."""
+    """It is parked, its head is read out of harm's way, and its raw copy is there for a person to look at."""
     world = World(max_attempts=1)
     world.deliver(mail("Deadly"))
 
@@ -304,7 +304,7 @@ def test_a_worn_out_message_is_kept_with_its_bytes() -> None:
         world.kill_and_recover()
     assert world.report().parked == 1
     (parked,), _ = world.storage.parked.page("support", limit=9)
-    assert (parked.has_raw, parked.size, parked.subject) == (True, len(mail("Deadly")), "")
+    assert (parked.has_raw, parked.size, parked.subject) == (True, len(mail("Deadly")), "Deadly")
     chunks = world.storage.parked.raw("support", parked.parked_id)
     assert chunks is not None
     assert b"".join(chunks) == mail("Deadly")
