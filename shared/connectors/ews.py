@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from shared.connectors._ews_account import Account, open_account
-from shared.connectors._ews_text import SMTP_ADDRESS, checked_folder, mailbox_identity
+from shared.connectors._ews_text import SMTP_ADDRESS, checked_folder
+from shared.connectors._exchange_identity import mailbox_identity
 from shared.errors import ConfigInvalid
 from shared.ports import Connector, OpenRequest, ServerSettings
 

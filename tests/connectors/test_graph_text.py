@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.connectors._graph_answers import Answer, Place, answer_of, refusal
-from shared.connectors._graph_text import header_from, mime_in, normal_folder, received_in, size_in
+from shared.connectors._graph_text import header_from, mime_in, received_in, size_in
 from shared.errors import AuthFailed, ConfigInvalid, JobError, Unavailable
 from shared.mime import parse
 
@@ -88,12 +88,6 @@ def test_internet_headers_come_before_what_is_made_up() -> None:
     """A field that is there is not made a second time."""
     header = header_from({"internetMessageHeaders": [{"name": "subject", "value": "real"}], "subject": "other"})
     assert header == b"subject: real\r\n\r\n"
-
-
-@given(st.text(min_size=1))
-def test_the_normal_form_of_a_folder_is_stable(path: str) -> None:
-    """The normal form of a normal form is itself."""
-    assert normal_folder(normal_folder(path)) == normal_folder(path)
 
 
 @pytest.mark.parametrize(
