@@ -1,5 +1,6 @@
 """Job configs: list, create, read, replace, patch, delete, enable, disable."""
 
+import re
 from typing import Any
 
 from fastapi import APIRouter
@@ -39,7 +40,7 @@ from shared.api.records import (
 from shared.api.services import ApiServices
 from shared.api.views import JobPage, JobView, UnreadableJobView, state_view
 from shared.errors import Stale
-from shared.jobs import Job
+from shared.jobs import JOB_ID_PATTERN, Job
 from shared.model import JobRecord
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
@@ -77,7 +78,7 @@ def list_jobs(
 )
 def create_job(services: Services, body: JsonBody) -> JSONResponse:
     """Store a new job. It gets its first run within about a minute of its first occurrence."""
-    job = check_job(body)
+    job = check_job(body, today=services.clock().date())
     try:
         return _saved(services, job, before=None)
     except Stale as taken:
@@ -115,8 +116,9 @@ def put_job(
     Replacing takes If-Match. `If-None-Match: *` means: only create. A config that says what is stored already changes
     nothing and needs no If-Match, so a config that lives in git can be sent again and again.
     """
-    job = check_job(body, job_id=job_id)
-    before = services.jobs.read(job_id)
+    # An id that no job can have is one of the config's faults.
+    before = services.jobs.read(job_id) if re.match(JOB_ID_PATTERN, job_id) else None
+    job = check_job(body, job_id=job_id, today=services.clock().date(), before=before)
     if before is None:
         if if_match is not None:
             raise Problem(
@@ -140,7 +142,7 @@ def patch_job(services: Services, job_id: JobId, body: MergePatchBody, if_match:
     """Change some fields: a JSON merge patch (RFC 7396). Takes If-Match."""
     before = existing(services, job_id)
     require_match(if_match, before)
-    job = check_job(merge(stored_document(before), body), job_id=job_id)
+    job = check_job(merge(stored_document(before), body), job_id=job_id, today=services.clock().date(), before=before)
     return _saved(services, job, before=before)
 
 
@@ -181,7 +183,8 @@ def _switch(services: ApiServices, job_id: str, if_match: str | None, *, enabled
     for _ in range(_TRIES):
         before = existing(services, job_id)
         check_match(if_match, before)
-        job = check_job(merge(stored_document(before), {"enabled": enabled}), job_id=job_id)
+        document = merge(stored_document(before), {"enabled": enabled})
+        job = check_job(document, job_id=job_id, today=services.clock().date(), before=before)
         try:
             return _saved(services, job, before=before)
         except Stale:
