@@ -13,6 +13,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -28,7 +29,8 @@ from msgraph_core import GraphClientFactory  # type: ignore[import-untyped] # th
 
 from shared.connectors._graph_answers import AGAIN, BUSY, Answer, Place, answer_of, busy, refusal
 from shared.errors import AuthFailed, MailConnectorError, Unavailable
-from shared.ports import Deadline
+from shared.ports import Deadline, Opening
+from shared.signin.entra import claims_in
 
 #: Seconds: for a connection to come up; of silence; for one answer as a whole; for one large message as a whole.
 _CONNECT, _SILENCE, _EXCHANGE, _STREAM = 30.0, 60.0, 120.0, 240.0
@@ -85,11 +87,15 @@ class Client:
         mailbox: str,
         deadline: Deadline,
         pause: Pause = asyncio.sleep,
+        begins: Callable[[Opening], None] = lambda _: None,
     ) -> None:
         self.place = Place(mailbox, root)
         self._base = f"{root}/v1.0"
         self._deadline = deadline
         self._pause = pause
+        self._begins = begins
+        self._credential = credential
+        self._scope = scope
         self._loop = asyncio.new_event_loop()
         own = httpx.AsyncClient(
             timeout=httpx.Timeout(_SILENCE, connect=_CONNECT), limits=httpx.Limits(max_connections=3), http2=True
@@ -168,6 +174,11 @@ class Client:
 
         return self._run(self._judged(doing, stream, _STREAM))
 
+    def roles(self) -> frozenset[str]:
+        """The application permissions that the app's token names; those granted within Exchange are not among them."""
+        found = claims_in(self._credential.get_token(self._scope).token).get("roles", ())
+        return frozenset(map(str, found)) if isinstance(found, list) else frozenset()
+
     def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
         return self._loop.run_until_complete(work)
 
@@ -179,8 +190,11 @@ class Client:
 
     async def _judged(self, doing: str, send: Callable[[], Awaitable[Answer]], limit: float) -> Answer:
         answer = await self._patiently(send, doing, limit)
+        if answer.status != HTTPStatus.UNAUTHORIZED:
+            self._begins(Opening.MAILBOX)
         if answer.about_mailbox:
             raise refusal(answer, doing, self.place, changing=False)
+        self._begins(Opening.FOLDER)
         return answer
 
     async def _patiently(self, send: Callable[[], Awaitable[Answer]], doing: str, limit: float) -> Answer:

@@ -184,7 +184,6 @@ class Connection:
                 f"{self.address} refused the sign-in of {username!r}: {said}.",
                 remedy=f"Check the user name and the secret {secret!r}; some providers want an app password instead.",
             ) from None
-        self._know_capabilities()
 
     def sign_in_by_token(self, login: MailLogin) -> None:
         """Sign in by AUTHENTICATE XOAUTH2. From then on what the server says of a closed mailbox is understood."""
@@ -205,9 +204,9 @@ class Connection:
         if closed := login.closed(readable(answer), address=self.address):
             raise closed
         self._login = login
-        self._know_capabilities()
 
-    def _know_capabilities(self) -> None:
+    def know_capabilities(self) -> None:
+        """Ask once, after the sign-in, what the server can do."""
         # Taken from the answer to the sign-in where it is there: opening a folder would forget it, and ask again later.
         self.ask("asking for capabilities", self.client.capabilities)
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from shared.connectors._dial import https_endpoint
 from shared.connectors._ews_account import Account, open_account
 from shared.connectors._ews_text import SMTP_ADDRESS, checked_folder
 from shared.connectors._exchange_identity import mailbox_identity
-from shared.ports import Connector, OpenRequest, ServerSettings
+from shared.ports import Connector, Endpoint, Opening, OpenRequest, ServerSettings
 from shared.signin.entra import CLOUDS, CloudName, EntraSignIn, credential_for, token
 
 if TYPE_CHECKING:
@@ -72,6 +73,10 @@ class ExchangeOnlineEwsSettings(ServerSettings):
         """See `ServerSettings.secret_names`."""
         return self.sign_in.secret_names()
 
+    def endpoint_to_reach(self) -> Endpoint:
+        """See `ServerSettings.endpoint_to_reach`."""
+        return https_endpoint(self.service_url)
+
     def warnings(self) -> tuple[str, ...]:
         """See `ServerSettings.warnings`."""
         warning = (
@@ -112,6 +117,7 @@ def _tokens(request: OpenRequest) -> Callable[[], str]:
 def open_mailbox(request: OpenRequest) -> "EwsMailbox":
     """Sign in and find the folder. Raises `ConfigInvalid`, `AuthFailed` or `Unavailable`."""
     settings: ExchangeOnlineEwsSettings = request.settings
+    request.begins(Opening.SIGN_IN)
     account = account_of(settings, _tokens(request), service_url=settings.service_url)
     return open_account(account, request)
 

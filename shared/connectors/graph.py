@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
 
+from shared.connectors._dial import https_endpoint
 from shared.connectors._exchange_identity import mailbox_identity
 from shared.connectors._graph_clouds import CLOUDS
 from shared.connectors._graph_text import steps_of, well_known
-from shared.ports import Connector, Mailbox, OpenRequest, Secrets, ServerSettings
+from shared.ports import Connector, Endpoint, Mailbox, Opening, OpenRequest, Secrets, ServerSettings
 from shared.signin import entra
 from shared.signin.entra import AnyEntraSignIn, CloudName, EntraSignIn
 
@@ -71,6 +72,10 @@ class ExchangeOnlineGraphSettings(ServerSettings):
         """See `ServerSettings.secret_names`."""
         return self.sign_in.secret_names()
 
+    def endpoint_to_reach(self) -> Endpoint:
+        """See `ServerSettings.endpoint_to_reach`."""
+        return https_endpoint(self.endpoint or CLOUDS[self.cloud].root)
+
     def warnings(self) -> tuple[str, ...]:
         """See `ServerSettings.warnings`."""
         if self.endpoint:
@@ -97,6 +102,7 @@ def open_mailbox(
 
     settings: ExchangeOnlineGraphSettings = request.settings
     cloud = CLOUDS[settings.cloud]
+    request.begins(Opening.SIGN_IN)
     token_credential = credential(settings.sign_in, request.secrets, settings.cloud)
     place = replace(cloud, root=settings.endpoint) if settings.endpoint else cloud
     client = Client(
@@ -105,6 +111,7 @@ def open_mailbox(
         token_credential,
         mailbox=settings.mailbox,
         deadline=request.deadline,
+        begins=request.begins,
         **({"pause": pause} if pause else {}),
     )
     return GraphMailbox(client, cloud, folder=settings.folder, job_id=request.job_id, identity=settings.identity())
