@@ -1,6 +1,5 @@
 """Job configs: list, create, read, replace, patch, delete, enable, disable."""
 
-import re
 from typing import Any
 
 from fastapi import APIRouter
@@ -8,7 +7,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.requests import Request
 
 from shared.api.body import JsonBody, MergePatchBody
-from shared.api.context import IfMatch, IfNoneMatch, JobId, NewJobId, Services, existing
+from shared.api.context import IfMatch, IfNoneMatch, JobId, NewJobId, Services, existing, known
 from shared.api.etags import check_match, etag, matches, require_match
 from shared.api.openapi import answers, fails, takes
 from shared.api.paging import DEFAULT_LIMIT, Cursor, Limit, page_answer, read_page
@@ -40,7 +39,7 @@ from shared.api.records import (
 from shared.api.services import ApiServices
 from shared.api.views import JobPage, JobView, UnreadableJobView, state_view
 from shared.errors import Stale
-from shared.jobs import JOB_ID_PATTERN, Job
+from shared.jobs import Job
 from shared.model import JobRecord
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
@@ -116,8 +115,7 @@ def put_job(
     Replacing takes If-Match. `If-None-Match: *` means: only create. A config that says what is stored already changes
     nothing and needs no If-Match, so a config that lives in git can be sent again and again.
     """
-    # An id that no job can have is one of the config's faults.
-    before = services.jobs.read(job_id) if re.match(JOB_ID_PATTERN, job_id) else None
+    before = known(services, job_id)
     job = check_job(body, job_id=job_id, today=services.clock().date(), before=before)
     if before is None:
         if if_match is not None:

@@ -164,15 +164,20 @@ def https_endpoint(url: str, *, setting: str = "", ca_file: str | None = None) -
     )
 
 
+def no_such_host(address: str) -> Unavailable:
+    """DNS knows no address for it, or does not answer."""
+    return Unavailable(
+        f"The host name of {address} cannot be resolved.", remedy="Check the server name and the DNS of the app."
+    )
+
+
 def dial(host: str, port: int, *, seconds: float) -> socket.socket:
     """A TCP connection whose time limit is ``seconds``. Raises `Unavailable`."""
     address = f"{host}:{port}"
     try:
         return socket.create_connection((host, port), timeout=seconds)
     except (socket.gaierror, UnicodeError) as exc:
-        raise Unavailable(
-            f"The host name of {address} cannot be resolved.", remedy="Check the server name and the DNS of the app."
-        ) from exc
+        raise no_such_host(address) from exc
     except TimeoutError as exc:
         raise Unavailable(
             f"{address} did not answer within {seconds:.0f} seconds.",

@@ -58,6 +58,8 @@ class Connection:
         self._lost = ""
         self._late = threading.Event()
         self._login: MailLogin | None = None
+        #: What the server said when it took the token.
+        self._admission = ""
         self._socket = dial(host, port, seconds=self._limit("connecting", _CONNECT))
         # A second handle on the same TCP connection: it can end an exchange from outside, whatever TLS wraps around.
         self._cord = self._socket.dup()
@@ -200,13 +202,13 @@ class Connection:
                 raise
             # Some servers repeat what they refuse, so the refusal itself must not be seen.
             raise login.refused(refusal.said, failure=dialogue.failure, address=self.address) from None
-        # Exchange Online says OK also to a token that does not open the mailbox, with the reason beside it.
-        if closed := login.closed(readable(answer), address=self.address):
-            raise closed
-        self._login = login
+        self._login, self._admission = login, readable(answer)
 
-    def know_capabilities(self) -> None:
-        """Ask once, after the sign-in, what the server can do."""
+    def enter(self) -> None:
+        """After the sign-in: see that it opens the mailbox, and ask once what the server can do."""
+        # Exchange Online says OK also to a token that does not open the mailbox, with the reason beside it.
+        if self._login and (closed := self._login.closed(self._admission, address=self.address)):
+            raise closed
         # Taken from the answer to the sign-in where it is there: opening a folder would forget it, and ask again later.
         self.ask("asking for capabilities", self.client.capabilities)
 

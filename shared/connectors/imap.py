@@ -67,7 +67,7 @@ def _sign_in(
     else:
         _sign_in_by_token(connection, settings, settings.sign_in, request=request, clouds=clouds, google=google)
     request.begins(Opening.MAILBOX)
-    connection.know_capabilities()
+    connection.enter()
     request.begins(Opening.FOLDER)
 
 
