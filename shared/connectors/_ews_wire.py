@@ -29,7 +29,7 @@ from urllib3.exceptions import HTTPError
 
 from shared.connectors._dial import tls_context
 from shared.connectors._ews_account import Account
-from shared.connectors._ews_faults import Busy, HttpAnswer, is_job_fault, job_fault
+from shared.connectors._ews_faults import Busy, HttpAnswer, is_denial, is_job_fault, job_fault
 from shared.connectors._ews_http import Line, new_session
 from shared.connectors._ews_network import Lost
 from shared.errors import Unavailable
@@ -173,7 +173,8 @@ class Wire:
         for answer in answers:
             if isinstance(answer, Exception) and is_job_fault(answer):
                 raise job_fault(answer, self.account, doing, signed_in=True) from answer
-        self._begins(Opening.FOLDER)
+        if not all(is_denial(answer) for answer in answers):
+            self._begins(Opening.FOLDER)
         return answers
 
     def _limit(self, doing: str) -> float:

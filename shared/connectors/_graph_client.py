@@ -28,7 +28,7 @@ from msgraph.graph_request_adapter import GraphRequestAdapter, options
 from msgraph_core import GraphClientFactory  # type: ignore[import-untyped] # the package has no marker
 
 from shared.connectors._graph_answers import AGAIN, BUSY, Answer, Place, answer_of, busy, refusal
-from shared.errors import AuthFailed, MailConnectorError, Unavailable
+from shared.errors import AuthFailed, JobError, MailConnectorError, Unavailable
 from shared.ports import Deadline, Opening
 from shared.signin.entra import claims_in
 
@@ -141,7 +141,7 @@ class Client:
         if answer.state_lost:
             raise Forgotten(f"Microsoft Graph does not know its own state any more ({answer}, while {doing}).")
         if not answer.ok or not isinstance(answer.body, dict):
-            raise refusal(answer, doing, self.place, changing=False)
+            raise self._refusal(answer, doing)
         return answer.body
 
     def pages(self, path: str, doing: str, *prefer: str) -> Iterator[Mapping[str, Any]]:
@@ -179,6 +179,10 @@ class Client:
         found = claims_in(self._credential.get_token(self._scope).token).get("roles", ())
         return frozenset(map(str, found)) if isinstance(found, list) else frozenset()
 
+    def _refusal(self, answer: Answer, doing: str, *, changing: bool = False) -> JobError:
+        roles = self.roles() if answer.status == HTTPStatus.FORBIDDEN else frozenset[str]()
+        return refusal(answer, doing, self.place, changing=changing, roles=roles)
+
     def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
         return self._loop.run_until_complete(work)
 
@@ -193,7 +197,7 @@ class Client:
         if answer.status != HTTPStatus.UNAUTHORIZED:
             self._begins(Opening.MAILBOX)
         if answer.about_mailbox:
-            raise refusal(answer, doing, self.place, changing=False)
+            raise self._refusal(answer, doing)
         self._begins(Opening.FOLDER)
         return answer
 
@@ -296,7 +300,7 @@ class Client:
             for number, answer in found.items():
                 tries[number] += 1
                 if answer.about_mailbox:
-                    raise refusal(answer, doing, self.place, changing=calls[number].method != "GET")
+                    raise self._refusal(answer, doing, changing=calls[number].method != "GET")
                 if answer.status in AGAIN and tries[number] < _TRIES:
                     slowest = max(answer, slowest or answer, key=lambda one: one.retry_after or 0)
                 elif answer.status in BUSY:
@@ -316,7 +320,7 @@ class Client:
         ]
         whole = await self._ask(Call("/$batch", "POST", {"requests": requests}), doing)
         if not whole.ok or not isinstance(whole.body, dict):
-            raise refusal(whole, doing, self.place, changing=False)
+            raise self._refusal(whole, doing)
         now = self._deadline.clock()
         found = {
             str(one.get("id")): answer_of(int(one.get("status", 0)), one.get("headers") or {}, one.get("body"), now)

@@ -15,6 +15,7 @@ from shared.connectors.graph import ExchangeOnlineGraphSettings
 from shared.connectors.imap import Imap4Settings
 from shared.ports import Endpoint, Mailbox, NoEndpoint, Opening, OpenRequest, ServerSettings
 from shared.signin.entra import CLOUDS, credential_for
+from shared.storage.local_secrets import LocalSecrets
 from tests.api.world import World
 from tests.servers.entra import Entra
 from tests.servers.ews import Exchange
@@ -75,10 +76,10 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def serve(world: World, elsewhere: Elsewhere | None = None, **secrets: str) -> World:
+def serve(world: World, elsewhere: Elsewhere | None = None, /, **secrets: str) -> World:
     """The API with these secrets, the real clock, and these servers in the place of Microsoft's."""
-    world.secrets.values.update(secrets)
-    world.serve(clock=now, way=(elsewhere or Elsewhere()).way())
+    environment = {f"MAILCONNECTOR_SECRET_{name.upper().replace('-', '_')}": value for name, value in secrets.items()}
+    world.serve(clock=now, secrets=LocalSecrets(environment, ""), way=(elsewhere or Elsewhere()).way())
     return world
 
 

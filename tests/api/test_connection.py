@@ -149,7 +149,6 @@ def test_a_good_job_by_ews_online_carries_its_dated_warning(
     exchange.people["app"] = Person("", may_act_for={MAILBOX})
     elsewhere = Elsewhere(exchange=exchange, authority=exchange_authority)
     elsewhere.tokens = token
-    serve(world, elsewhere)
     world.serve(clock=lambda: datetime(2026, 11, 24, tzinfo=UTC), way=elsewhere.way())
     answer = tried(world, online("ews"))
     assert (answer["ok"], outcomes(answer)) == (True, ALL_WELL), answer
@@ -226,6 +225,7 @@ def test_a_certificate_that_ends_soon_is_a_warning(world: World, dovecot: Doveco
         stage(tried(world, imap(dovecot, user)), "tls")["detail"].rpartition(" ")[2].rstrip(".")
     ).replace(tzinfo=UTC)
     for days, warned in ((31, False), (29, True)):
+        world.secrets.values["mailbox"] = user.password
         world.serve(clock=lambda days=days: until - timedelta(days=days))
         answer = tried(world, imap(dovecot, user))
         warnings = stage(answer, "tls")["warnings"]
