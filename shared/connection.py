@@ -129,11 +129,13 @@ class _Walk:
         # What is known of another mailbox, which the job had before, says nothing of this one.
         self._record = record if record and record.mailbox == job.server.identity() else None
         self._stages = stages
+        self._reached = False
 
     def go(self) -> None:
         """All stages. Raises nothing."""
         try:
             self._reach()
+            self._reached = True
             self._stages.begin(StageName.SIGN_IN)
             # The connector opens it as for a run, and tells what begins.
             with self._way.open_mailbox(self._request) as mailbox:
@@ -201,7 +203,7 @@ class _Walk:
         """A mailbox that takes one session at a time (POP3) is closed to a test while a run is in it."""
         state = self._record.state if self._record else None
         running = state and state.lease_run and state.lease_expires and state.lease_expires > self._clock()
-        if not state or not running or not isinstance(fault, Unavailable):
+        if not state or not running or not self._reached or not isinstance(fault, Unavailable):
             return fault.remedy
         since = f" since {state.lease_started:%H:%M} UTC" if state.lease_started else ""
         return f"A run of this job has been in the mailbox{since}: test again when it has ended. {fault.remedy}".strip()

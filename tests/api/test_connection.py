@@ -1,5 +1,6 @@
 """The connection test: what it tells of each stage, on every kind of server, and what it never does."""
 
+import socket
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -27,7 +28,7 @@ from tests.servers.scripted_imap import ScriptedImap, Step, capable
 from tests.servers.scripted_pop3 import ScriptedPop3
 from tests.servers.scripted_pop3 import Step as PopStep
 from tests.servers.scripted_pop3 import capable as pop_capable
-from tests.servers.tls import Authority
+from tests.servers.tls import HOST, Authority
 
 __all__ = ["dovecot", "exchange", "exchange_authority", "graph"]
 
@@ -275,9 +276,9 @@ def test_a_connector_that_never_comes_back_does_not_hold_the_test(world: World) 
         raise Unavailable("Too late to be heard.")
 
     world.serve(way=Way(open_mailbox=wait, limit=timedelta(seconds=1), grace=timedelta(0)))
-    with ScriptedImap([]) as imap4:
+    with socket.create_server((HOST, 0)) as deaf:
         server = {"type": "imap4", "username": "u", "password_secret": "support-mailbox", "security": "none"}
-        answer = tried(world, {**server, "allow_insecure": True, "host": imap4.host, "port": imap4.port})
+        answer = tried(world, {**server, "allow_insecure": True, "host": HOST, "port": deaf.getsockname()[1]})
     leave.set()
     found = failed(answer, "sign_in")
     assert "not over when the time of the test (1 seconds) was up" in found["cause"]
@@ -290,11 +291,11 @@ def test_a_defect_of_ours_is_not_the_servers(world: World) -> None:
     def break_down(_: OpenRequest) -> FakeMailbox:
         raise ZeroDivisionError
 
-    with ScriptedImap([]) as imap4:
+    with socket.create_server((HOST, 0)) as deaf:
         world.serve(way=Way(open_mailbox=break_down))
         server = {"type": "imap4", "username": "u", "password_secret": "support-mailbox", "security": "none"}
         found = failed(
-            tried(world, {**server, "allow_insecure": True, "host": imap4.host, "port": imap4.port}), "sign_in"
+            tried(world, {**server, "allow_insecure": True, "host": HOST, "port": deaf.getsockname()[1]}), "sign_in"
         )
     assert "defect of ours" in found["cause"]
 
@@ -302,10 +303,10 @@ def test_a_defect_of_ours_is_not_the_servers(world: World) -> None:
 def test_what_may_wait_is_a_warning_of_the_rights(world: World) -> None:
     """A purge without UIDPLUS, say: the job works."""
     folder = FakeFolder(read_only=True)
-    with ScriptedImap([]) as imap4:
+    with socket.create_server((HOST, 0)) as deaf:
         world.serve(way=Way(open_mailbox=lambda _: FakeMailbox(folder)))
         server = {"type": "imap4", "username": "u", "password_secret": "support-mailbox", "security": "none"}
-        block = {**server, "allow_insecure": True, "host": imap4.host, "port": imap4.port}
+        block = {**server, "allow_insecure": True, "host": HOST, "port": deaf.getsockname()[1]}
         found = failed(tried(world, block), "rights")
     assert (found["cause"], found["remedy"]) == ("The folder can only be read.", "Have it made writable.")
 

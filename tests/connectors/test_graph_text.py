@@ -134,7 +134,7 @@ def test_retry_after_is_seconds_or_a_date(header: str, seconds: float | None) ->
     [
         (401, _error("InvalidAuthenticationToken"), AuthFailed, "does not accept the app's token"),
         (403, _error("ErrorAccessDenied"), AuthFailed, "may not open mailbox"),
-        (403, _error("extensionError"), AuthFailed, "application access policy"),
+        (403, _error("extensionError"), AuthFailed, "RBAC for Applications"),
         (404, _error("ErrorInvalidUser"), ConfigInvalid, "The tenant has no mailbox"),
         (404, _error("Request_ResourceNotFound"), ConfigInvalid, "The tenant has no mailbox"),
         (404, _error("MailboxNotEnabledForRESTAPI"), ConfigInvalid, "licence"),

@@ -142,8 +142,8 @@ def test_a_server_that_hangs_up_is_lost() -> None:
 
 def test_plain_text_has_no_certificate() -> None:
     """Nothing is asked for."""
-    with ScriptedImap([]) as server:
-        assert not secured(server.port, "none").applies
+    with socket.create_server((HOST, 0)) as deaf:
+        assert not secured(deaf.getsockname()[1], "none").applies
 
 
 @pytest.mark.parametrize("fixed", [True, False])
