@@ -8,8 +8,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from types import TracebackType
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -45,6 +46,31 @@ class Settings(BaseModel):
 # --- mailboxes -------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a server answers, and how a connection with it becomes secure."""
+
+    host: str
+    port: int
+    #: TLS from the first octet, by STARTTLS of that protocol, or plain text.
+    tls: Literal["at once", "imap4", "pop3", "none"] = "at once"
+    #: Go on in plain text where STARTTLS is not offered.
+    tls_optional: bool = False
+    #: PEM file with the CAs to trust in place of the system's.
+    ca_file: str | None = None
+    #: The setting that holds the address; empty where it is fixed.
+    setting: str = ""
+    #: The usual ports of the protocol, with TLS and without, as a remedy names them.
+    ports: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoEndpoint:
+    """There is no server on a network, or its address is known only once the mailbox is open; ``why`` says which."""
+
+    why: str
+
+
 class ServerSettings(Settings, ABC):
     """The ``server`` block of a job. Each connector has its own subclass, which narrows ``type`` to a literal.
 
@@ -73,6 +99,10 @@ class ServerSettings(Settings, ABC):
         if disposition.flag or disposition.category or disposition.move_to:
             return f"A {self.type} job can mark messages as read or deleted, but not flag, categorise or move them."
         return ""
+
+    def endpoint_to_reach(self) -> Endpoint | NoEndpoint:
+        """Where a run will connect to first, for the connection test."""
+        return NoEndpoint("This mailbox is not reached over a network.")
 
 
 class Secrets(Protocol):
@@ -124,6 +154,16 @@ class Disposed:
     error: MessageError | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Hindrance:
+    """Something that stands against a disposition: what it is, and what to do, each as a sentence."""
+
+    what: str
+    remedy: str = ""
+    #: It stands against every message; else only against some, or in some runs.
+    always: bool = True
+
+
 class Mailbox(Protocol):
     """One opened mailbox and folder. A context manager; leaving it never raises and commits nothing.
 
@@ -172,6 +212,13 @@ class Mailbox(Protocol):
         """
         ...
 
+    def hindrances(self, disposition: Disposition) -> Sequence[Hindrance]:
+        """What is known to stand against `dispose`, and then `purge`, with ``disposition``. Changes nothing.
+
+        As far as the server tells of its own accord: nothing known is no promise.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Connector:
@@ -188,6 +235,18 @@ class Connector:
     keeps_bytes: bool = False
 
 
+class Opening(StrEnum):
+    """What is done, in this order, until a mailbox is open. Not every protocol tells all of them apart."""
+
+    SIGN_IN = "sign_in"
+    MAILBOX = "mailbox"
+    FOLDER = "folder"
+
+
+def _nobody(_: Opening) -> None:
+    """Nobody wants to know."""
+
+
 @dataclass(frozen=True, slots=True)
 class OpenRequest:
     """Everything that a connector gets from outside."""
@@ -196,6 +255,8 @@ class OpenRequest:
     settings: Any
     secrets: Secrets
     deadline: Deadline
+    #: Told what begins now; what begins later than another ends it. May be told again, also after the opening.
+    begins: Callable[[Opening], None] = _nobody
 
 
 # --- targets ---------------------------------------------------------------------------------------------------------

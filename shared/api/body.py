@@ -24,8 +24,17 @@ async def _merge_patch(request: Request) -> Any:
     return await _read(request, MERGE_PATCH, JSON)
 
 
+async def _json_or_nothing(request: Request) -> Any:
+    chunked = "transfer-encoding" in request.headers
+    if not chunked and request.headers.get("content-length", "0").strip() == "0":
+        return None
+    return await _read(request, JSON)
+
+
 #: The body of a request, parsed (RFC 8259).
 JsonBody = Annotated[Any, Depends(_json)]
+#: The same where a body may be left out; None then.
+OptionalJsonBody = Annotated[Any, Depends(_json_or_nothing)]
 #: The same, for PATCH (RFC 7396).
 MergePatchBody = Annotated[Any, Depends(_merge_patch)]
 

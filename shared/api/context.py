@@ -1,5 +1,6 @@
 """What every endpoint starts from: the services, and the job that the address names."""
 
+import re
 from typing import Annotated
 
 from fastapi import Depends, Header, Path
@@ -28,6 +29,11 @@ IfMatch = Annotated[
     Header(description="The ETag that you got with the job. Answered with 412 when it is not that any more."),
 ]
 IfNoneMatch = Annotated[str | None, Header(description="An ETag that you have.")]
+
+
+def known(services: ApiServices, job_id: str) -> JobRecord | None:
+    """The stored job, if any; None for an id that no job can have."""
+    return services.jobs.read(job_id) if re.match(JOB_ID_PATTERN, job_id) else None
 
 
 def existing(services: ApiServices, job_id: str) -> JobRecord:

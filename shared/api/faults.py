@@ -37,11 +37,14 @@ class FaultsFound(Exception):
         self.faults = tuple(faults)
 
 
-def read_as(model: type[_M], document: Any) -> _M:
-    """``document`` (parsed JSON) as a ``model``. Raises `FaultsFound` with everything that is wrong with it."""
+def read_as(model: type[_M], document: Any, *, context: Mapping[str, Any] | None = None) -> _M:
+    """``document`` (parsed JSON) as a ``model``. Raises `FaultsFound` with everything that is wrong with it.
+
+    ``context`` is what validators are told besides.
+    """
     try:
         # As JSON text, because that is what stored forms are read from: the same rules for both.
-        return model.model_validate_json(json.dumps(document))
+        return model.model_validate_json(json.dumps(document), context=context)
     except ValidationError as error:
         raise FaultsFound(faults_of(error, document, model)) from None
 
@@ -238,7 +241,9 @@ def _branches(node: Mapping[str, Any], schema: Mapping[str, Any], here: Any) -> 
         return
     mapping = node.get("discriminator", {}).get("mapping", {})
     tag = here.get(node["discriminator"]["propertyName"]) if mapping and isinstance(here, dict) else None
-    options = [{"$ref": mapping[tag]}] if isinstance(tag, str) and tag in mapping else None
+    chosen = mapping.get(tag) if isinstance(tag, str) else None
+    # Where several share a tag, there is a union below it rather than a reference.
+    options = [{"$ref": chosen} if isinstance(chosen, str) else chosen] if chosen else None
     unions = options or [*node.get("oneOf", ()), *node.get("anyOf", ()), *node.get("allOf", ())]
     if not unions:
         yield dict(node)

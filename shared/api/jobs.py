@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.requests import Request
 
 from shared.api.body import JsonBody, MergePatchBody
-from shared.api.context import IfMatch, IfNoneMatch, JobId, NewJobId, Services, existing
+from shared.api.context import IfMatch, IfNoneMatch, JobId, NewJobId, Services, existing, known
 from shared.api.etags import check_match, etag, matches, require_match
 from shared.api.openapi import answers, fails, takes
 from shared.api.paging import DEFAULT_LIMIT, Cursor, Limit, page_answer, read_page
@@ -77,7 +77,7 @@ def list_jobs(
 )
 def create_job(services: Services, body: JsonBody) -> JSONResponse:
     """Store a new job. It gets its first run within about a minute of its first occurrence."""
-    job = check_job(body)
+    job = check_job(body, today=services.clock().date())
     try:
         return _saved(services, job, before=None)
     except Stale as taken:
@@ -115,8 +115,8 @@ def put_job(
     Replacing takes If-Match. `If-None-Match: *` means: only create. A config that says what is stored already changes
     nothing and needs no If-Match, so a config that lives in git can be sent again and again.
     """
-    job = check_job(body, job_id=job_id)
-    before = services.jobs.read(job_id)
+    before = known(services, job_id)
+    job = check_job(body, job_id=job_id, today=services.clock().date(), before=before)
     if before is None:
         if if_match is not None:
             raise Problem(
@@ -140,7 +140,7 @@ def patch_job(services: Services, job_id: JobId, body: MergePatchBody, if_match:
     """Change some fields: a JSON merge patch (RFC 7396). Takes If-Match."""
     before = existing(services, job_id)
     require_match(if_match, before)
-    job = check_job(merge(stored_document(before), body), job_id=job_id)
+    job = check_job(merge(stored_document(before), body), job_id=job_id, today=services.clock().date(), before=before)
     return _saved(services, job, before=before)
 
 
@@ -181,7 +181,8 @@ def _switch(services: ApiServices, job_id: str, if_match: str | None, *, enabled
     for _ in range(_TRIES):
         before = existing(services, job_id)
         check_match(if_match, before)
-        job = check_job(merge(stored_document(before), {"enabled": enabled}), job_id=job_id)
+        document = merge(stored_document(before), {"enabled": enabled})
+        job = check_job(document, job_id=job_id, today=services.clock().date(), before=before)
         try:
             return _saved(services, job, before=before)
         except Stale:

@@ -56,7 +56,9 @@ def fails(*kinds: Kind) -> Described:
     return {**described, "default": _problem("Any other problem.")}
 
 
-def takes(model: type[BaseModel], example: Mapping[str, Any], *, patch: bool = False) -> dict[str, Any]:
+def takes(
+    model: type[BaseModel], example: Mapping[str, Any], *, patch: bool = False, required: bool = True
+) -> dict[str, Any]:
     """Describe the body of a request, for ``openapi_extra``."""
     _taken.add(model)
     schema = (
@@ -65,7 +67,9 @@ def takes(model: type[BaseModel], example: Mapping[str, Any], *, patch: bool = F
         else {"$ref": _PREFIX + model.__name__}
     )
     media_type = MERGE_PATCH if patch else JSON
-    return {"requestBody": {"required": True, "content": {media_type: {"schema": schema, "example": dict(example)}}}}
+    return {
+        "requestBody": {"required": required, "content": {media_type: {"schema": schema, "example": dict(example)}}}
+    }
 
 
 def complete(document: dict[str, Any]) -> dict[str, Any]:

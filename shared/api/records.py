@@ -6,7 +6,7 @@ No HTTP here, so that a command line can share it.
 import hashlib
 import json
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -23,11 +23,16 @@ from shared.schedule.due import first_due
 READ_ONLY = ("state", "warnings")
 
 
-def check_job(document: Any, *, job_id: str | None = None) -> Job:
+def check_job(
+    document: Any, *, job_id: str | None = None, today: date | None = None, before: JobRecord | None = None
+) -> Job:
     """The job that ``document`` (parsed JSON) describes. Raises `FaultsFound` with everything that is wrong.
 
-    With ``job_id``, the document may leave out its id, and may not name another one.
+    With ``job_id``, the document may leave out its id, and may not name another one. With ``today``, what has come to
+    its end by that day is a fault in a new job; a job that was stored with it, ``before``, can still be changed.
     """
+    if before is not None and today is not None and _has_outlived(before, today):
+        today = None
     faults = []
     if isinstance(document, dict):
         document = {name: value for name, value in document.items() if name not in READ_ONLY}
@@ -36,12 +41,21 @@ def check_job(document: Any, *, job_id: str | None = None) -> Job:
                 faults.append(Fault("/id", f"The address names the job {job_id!r}. Leave the id out, or send that."))
             document["id"] = job_id
     try:
-        job = read_as(Job, document)
+        job = read_as(Job, document, context={"today": today} if today else None)
     except FaultsFound as found:
         raise FaultsFound([*faults, *found.faults]) from None
     if faults:
         raise FaultsFound(faults)
     return job
+
+
+def _has_outlived(record: JobRecord, today: date) -> bool:
+    """Whether the stored config is a good one that could not be stored any more."""
+    try:
+        Job.model_validate_json(record.config, context={"today": today})
+    except ValidationError:
+        return read_stored(record) is not None
+    return False
 
 
 def merge(stored: Any, patch: Any) -> Any:

@@ -1,8 +1,9 @@
 """What the Config API needs from outside."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from shared.connection import Way
 from shared.model import Clock
 from shared.ports import JobStore, ParkedMessages, RunQueue, Secrets, TicketStore
 
@@ -21,3 +22,5 @@ class ApiServices:
     version: str
     #: Whether the app can do its work (storage answers). May raise `MailConnectorError`, which counts as no.
     healthy: Callable[[], bool]
+    #: How connection tests get to the mailboxes.
+    way: Way = field(default_factory=Way)

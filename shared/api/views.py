@@ -1,11 +1,13 @@
 """What the API answers, as models: the OpenAPI document is made from them, and so is every answer."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.connection import Stage, StageName, StageOutcome
 from shared.jobs import Job
 from shared.model import (
     Action,
@@ -87,6 +89,49 @@ def state_view(record: JobRecord, now: datetime) -> JobStateView:
         next_due=state.next_due,
         running=state.lease_run if running else None,
         timer=record.ncrontab,
+    )
+
+
+# --- connection test -------------------------------------------------------------------------------------------------
+
+
+class StageView(View):
+    """One stage of a connection test."""
+
+    name: StageName
+    outcome: StageOutcome = Field(description="skipped: a stage before it failed.")
+    milliseconds: int
+    detail: str = Field(description="What it found, as a sentence; may be empty.")
+    warnings: list[str] = Field(description="What works, but should be known.")
+    cause: str | None = Field(description="Why it failed; null where it did not.")
+    remedy: str | None = Field(description="What to do about it; null where it did not fail.")
+
+
+class ConnectionView(View):
+    """What a connection test found, in the order of its stages. It ends at the first that fails."""
+
+    ok: bool = Field(description="Whether no stage failed.")
+    stages: list[StageView]
+    warnings: list[str] = Field(description="About the config as a whole.")
+
+
+def connection_view(stages: Sequence[Stage], warnings: Sequence[str]) -> ConnectionView:
+    """A connection test for people."""
+    return ConnectionView(
+        ok=all(stage.well for stage in stages),
+        stages=[
+            StageView(
+                name=stage.name,
+                outcome=stage.outcome,
+                milliseconds=stage.milliseconds,
+                detail=stage.detail,
+                warnings=list(stage.warnings),
+                cause=stage.cause if stage.outcome is StageOutcome.FAILED else None,
+                remedy=stage.remedy if stage.outcome is StageOutcome.FAILED else None,
+            )
+            for stage in stages
+        ],
+        warnings=list(warnings),
     )
 
 

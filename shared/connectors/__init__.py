@@ -3,6 +3,7 @@
 Importing a connector module is cheap by rule: it names its SDK only inside the functions that use it.
 """
 
+from shared.connectors._reach import Approach, Found
 from shared.connectors._registry import connector_for, connectors
 
-__all__ = ["connector_for", "connectors"]
+__all__ = ["Approach", "Found", "connector_for", "connectors"]

@@ -7,9 +7,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
+from urllib.parse import urlsplit
 
 from shared.errors import ConfigInvalid, JobError, Unavailable
-from shared.ports import Deadline
+from shared.ports import Deadline, Endpoint
 
 #: Seconds: for a TCP connection to come up; for a server to say nothing; for one exchange as a whole.
 _CONNECT, _SILENCE, _EXCHANGE = 30.0, 60.0, 240.0
@@ -24,20 +25,27 @@ _WRONG_NAME = frozenset({62, 64})
 _NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL", "HTTP_REQUEST"})
 _OLD_TLS = frozenset({"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "NO_PROTOCOLS_AVAILABLE"})
 
+#: A service at a fixed address has no such fault of its own.
+_BETWEEN = "Look for a proxy or firewall that opens TLS connections, and leave this host out of it."
+
 _log = logging.getLogger(__name__)
 
 
 class Line:
     """A TCP connection, with TLS or without, on which every exchange has a time limit. Once lost, it stays lost.
 
-    ``ports`` are the usual ones of the protocol, with TLS and without, as a remedy names them.
+    ``ports`` are the usual ones of the protocol, with TLS and without, as a remedy names them; None: it is HTTPS.
+    ``setting`` holds the address; empty where it is fixed.
     """
 
-    def __init__(self, host: str, port: int, deadline: Deadline, *, ports: tuple[int, int]) -> None:
+    def __init__(
+        self, host: str, port: int, deadline: Deadline, *, ports: tuple[int, int] | None, setting: str = "host"
+    ) -> None:
         self.address = f"{host}:{port}"
         self._host = host
         self._deadline = deadline
         self._ports = ports
+        self._setting = setting
         self._doing = "connecting"
         self._lost = ""
         self._late = threading.Event()
@@ -69,7 +77,7 @@ class Line:
             yield
         except ssl.SSLError as exc:
             lost = self.lose(exc.reason or "TLS")
-            raise lost if self._late.is_set() else tls_fault(exc, self.address, ports=self._ports) from exc
+            raise lost if self._late.is_set() else self._tls_fault(exc) from exc
         except OSError as exc:
             raise self.lose(exc.strerror or type(exc).__name__) from exc
         finally:
@@ -101,6 +109,14 @@ class Line:
                 part.close()
             except OSError as exc:
                 _log.debug("The connection with %s was closed already: %s", self.address, type(exc).__name__)
+
+    @property
+    def connected(self) -> socket.socket:
+        """The socket as it is now; a `ssl.SSLSocket` once `secure` is through."""
+        return self._socket
+
+    def _tls_fault(self, fault: ssl.SSLError) -> JobError:
+        return tls_fault(fault, self.address, ports=self._ports, setting=self._setting)
 
     def _reader(self) -> BufferedReader:
         return BufferedReader(self._socket.makefile("rb", 0), _READ)
@@ -135,15 +151,33 @@ def tls_context(ca_file: str | None) -> ssl.SSLContext:
     return context
 
 
+def https_endpoint(url: str, *, setting: str = "", ca_file: str | None = None) -> Endpoint:
+    """The server of ``url``; one of plain HTTP (a simulator) is in plain text. ``setting`` is where the URL stands."""
+    split = urlsplit(url)
+    secure = split.scheme == "https"
+    return Endpoint(
+        host=split.hostname or "",
+        port=split.port or (443 if secure else 80),
+        tls="at once" if secure else "none",
+        ca_file=ca_file,
+        setting=setting,
+    )
+
+
+def no_such_host(address: str) -> Unavailable:
+    """DNS knows no address for it, or does not answer."""
+    return Unavailable(
+        f"The host name of {address} cannot be resolved.", remedy="Check the server name and the DNS of the app."
+    )
+
+
 def dial(host: str, port: int, *, seconds: float) -> socket.socket:
     """A TCP connection whose time limit is ``seconds``. Raises `Unavailable`."""
     address = f"{host}:{port}"
     try:
         return socket.create_connection((host, port), timeout=seconds)
     except (socket.gaierror, UnicodeError) as exc:
-        raise Unavailable(
-            f"The host name of {address} cannot be resolved.", remedy="Check the server name and the DNS of the app."
-        ) from exc
+        raise no_such_host(address) from exc
     except TimeoutError as exc:
         raise Unavailable(
             f"{address} did not answer within {seconds:.0f} seconds.",
@@ -156,15 +190,17 @@ def dial(host: str, port: int, *, seconds: float) -> socket.socket:
         ) from exc
 
 
-def tls_fault(fault: ssl.SSLError, address: str, *, ports: tuple[int, int]) -> JobError:
-    """What a failed TLS handshake with ``address`` means for the job. ``ports``: see `Line`."""
+def tls_fault(fault: ssl.SSLError, address: str, *, ports: tuple[int, int] | None, setting: str = "host") -> JobError:
+    """What a failed TLS handshake with ``address`` means for the job. ``ports``, ``setting``: see `Line`."""
     if isinstance(fault, ssl.SSLCertVerificationError):
-        return _certificate_fault(fault, address)
+        return _certificate_fault(fault, address, setting)
     if fault.reason in _NO_TLS:
-        return ConfigInvalid(
-            f"{address} does not answer with TLS.",
-            remedy=f"Use security 'tls' with the TLS port ({ports[0]}), or 'starttls' with the plain one ({ports[1]}).",
-        )
+        remedy = f"Check the port in {setting}." if setting else _BETWEEN
+        if ports:
+            remedy = (
+                f"Use security 'tls' with the TLS port ({ports[0]}), or 'starttls' with the plain one ({ports[1]})."
+            )
+        return ConfigInvalid(f"{address} does not answer with TLS.", remedy=remedy)
     if fault.reason in _OLD_TLS:
         return ConfigInvalid(
             f"{address} speaks no TLS version that is still safe.",
@@ -173,12 +209,12 @@ def tls_fault(fault: ssl.SSLError, address: str, *, ports: tuple[int, int]) -> J
     return Unavailable(f"The TLS connection with {address} failed: {fault.reason or type(fault).__name__}.")
 
 
-def _certificate_fault(fault: ssl.SSLCertVerificationError, address: str) -> JobError:
+def _certificate_fault(fault: ssl.SSLCertVerificationError, address: str, setting: str) -> JobError:
     code = fault.verify_code
     if code in _WRONG_NAME:
         return ConfigInvalid(
             f"The certificate of {address} was made for another host name.",
-            remedy="Set host to a name that the certificate holds.",
+            remedy=f"Set {setting} to a name that the certificate holds." if setting else _BETWEEN,
         )
     if code == _EXPIRED:
         return Unavailable(f"The certificate of {address} has expired.", remedy="Have it renewed on the server.")
@@ -189,7 +225,9 @@ def _certificate_fault(fault: ssl.SSLCertVerificationError, address: str) -> Job
     if code in _UNKNOWN_CA:
         return ConfigInvalid(
             f"The certificate of {address} was signed by an authority that is not trusted here.",
-            remedy="Set ca_file to a PEM file with that authority's certificate, if the server is the right one.",
+            remedy="Set ca_file to a PEM file with that authority's certificate, if the server is the right one."
+            if setting
+            else _BETWEEN,
         )
     return ConfigInvalid(
         f"The certificate of {address} was not accepted: {fault.verify_message}.",

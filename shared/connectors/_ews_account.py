@@ -71,5 +71,5 @@ def open_account(account: Account, request: OpenRequest) -> "EwsMailbox":
     from shared.connectors._ews_wire import Wire
 
     settings = request.settings
-    wire = Wire(account, request.deadline)
+    wire = Wire(account, request.deadline, begins=request.begins)
     return EwsMailbox(wire, folder=settings.folder, job_id=request.job_id, identity=settings.identity())

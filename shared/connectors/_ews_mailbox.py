@@ -19,11 +19,12 @@ from shared.connectors._ews_calls import Item
 from shared.connectors._ews_faults import is_denial, job_fault, message_fault
 from shared.connectors._ews_folder import open_folder, well_known
 from shared.connectors._ews_network import Lost
+from shared.connectors._ews_rights import hindrances
 from shared.connectors._ews_text import cursor_of, header_bytes, header_of, is_mail, item_of
 from shared.connectors._ews_wire import Wire
 from shared.errors import MessageError, MessageGone, Unreadable
 from shared.model import Disposition, Listing, MessageKey, MessageRef, Pick, Picking, RawMessage
-from shared.ports import Disposed, Fetched
+from shared.ports import Disposed, Fetched, Hindrance
 
 #: One GetItem asks for at most this many whole messages and, unless it is a single one, octets.
 _BATCH_COUNT, _BATCH_OCTETS = 50, 10_000_000
@@ -246,6 +247,10 @@ class EwsMailbox:
             return Disposed(ref, None if isinstance(error, MessageGone) else error)
 
         return [answer(ref) for ref in refs]
+
+    def hindrances(self, disposition: Disposition) -> Sequence[Hindrance]:
+        """See `Mailbox.hindrances`."""
+        return list(hindrances(self._wire, self._folder, self._trash if disposition.deleted else None, disposition))
 
     @cached_property
     def _trash(self) -> calls.Folder:

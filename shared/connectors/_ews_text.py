@@ -64,12 +64,6 @@ def same_name(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def normal_folder(path: str) -> str:
-    """One spelling for all spellings of a folder path, as far as that can be told without asking the server."""
-    start, names = parts_of(path)
-    return "/".join([start, *map(same_name, names)])
-
-
 def checked_folder(path: str) -> str:
     """A folder path that can be a job's. Raises `ValueError`."""
     if not path.isprintable():
@@ -80,11 +74,6 @@ def checked_folder(path: str) -> str:
     if start == "deleteditems" and not names:
         raise ValueError("Deleted Items cannot be a job's folder: it is where the job puts what it has handled.")
     return path
-
-
-def mailbox_identity(mailbox: str, folder: str) -> str:
-    """The same mailbox and folder in the same words, by whichever server and account it is reached."""
-    return f"exchange:{unicodedata.normalize('NFC', mailbox).casefold()}/{normal_folder(folder)}"
 
 
 def is_mail(item_class: str) -> bool:

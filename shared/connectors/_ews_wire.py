@@ -16,7 +16,7 @@ from typing import Any
 from exchangelib.account import Identity
 from exchangelib.configuration import Configuration
 from exchangelib.credentials import DELEGATE, IMPERSONATION
-from exchangelib.errors import EWSError, TransportError
+from exchangelib.errors import EWSError, ResponseMessageError, TransportError
 from exchangelib.ewsdatetime import UTC
 from exchangelib.protocol import FailFast, Protocol
 from exchangelib.services.common import EWSAccountService
@@ -29,11 +29,11 @@ from urllib3.exceptions import HTTPError
 
 from shared.connectors._dial import tls_context
 from shared.connectors._ews_account import Account
-from shared.connectors._ews_faults import Busy, HttpAnswer, is_job_fault, job_fault
+from shared.connectors._ews_faults import Busy, HttpAnswer, is_denial, is_job_fault, job_fault
 from shared.connectors._ews_http import Line, new_session
 from shared.connectors._ews_network import Lost
 from shared.errors import Unavailable
-from shared.ports import Deadline
+from shared.ports import Deadline, Opening
 
 #: Seconds: for a TCP connection to come up; for a server to say nothing; for one exchange as a whole.
 _CONNECT, _SILENCE, _EXCHANGE = 30.0, 60.0, 240.0
@@ -98,12 +98,20 @@ class _Operation(EWSAccountService):  # type: ignore[misc] # the SDK is untyped
 
 
 class Wire:
-    """``ask`` is all. ``pause`` waits for so many seconds."""
+    """``ask`` is all. ``pause`` waits for so many seconds; ``begins`` as in `OpenRequest`."""
 
-    def __init__(self, account: Account, deadline: Deadline, *, pause: Callable[[float], object] = time.sleep) -> None:
+    def __init__(
+        self,
+        account: Account,
+        deadline: Deadline,
+        *,
+        pause: Callable[[float], object] = time.sleep,
+        begins: Callable[[Opening], None] = lambda _: None,
+    ) -> None:
         self.account = account
         self._deadline = deadline
         self._pause = pause
+        self._begins = begins
         self._line = Line()
         self._signed_in = False
         # Past the metaclass, which would hand out the protocol of another job with the same address.
@@ -155,13 +163,18 @@ class Wire:
         except _FAULTS as exc:
             if late.is_set():
                 raise Lost(f"{self.account.host} did not finish {doing} in time.") from exc
+            if isinstance(exc, ResponseMessageError):
+                self._begins(Opening.MAILBOX)  # whoever was not let in gets no answer of EWS
             raise job_fault(exc, self.account, doing, signed_in=self._signed_in) from exc
         finally:
             alarm.cancel()
         self._signed_in = True
+        self._begins(Opening.MAILBOX)
         for answer in answers:
             if isinstance(answer, Exception) and is_job_fault(answer):
                 raise job_fault(answer, self.account, doing, signed_in=True) from answer
+        if not all(is_denial(answer) for answer in answers):
+            self._begins(Opening.FOLDER)
         return answers
 
     def _limit(self, doing: str) -> float:

@@ -15,6 +15,9 @@ BUSY = frozenset({429, 502, 503, 504, 509})
 #: changed the message meanwhile; 500: anything.
 AGAIN = BUSY | {408, 409, 412, 424, 500}
 
+#: Permissions by which messages can be read.
+READING = frozenset({"Mail.Read", "Mail.ReadWrite"})
+
 #: The message is not there, or never was under this id in this mailbox.
 _GONE = frozenset({"ErrorItemNotFound", "itemNotFound", "ErrorInvalidIdMalformed", "ErrorInvalidMailboxItemId"})
 _NO_USER = frozenset({"ErrorInvalidUser", "Request_ResourceNotFound", "ResourceNotFound", "ErrorNonExistentMailbox"})
@@ -119,8 +122,10 @@ def busy(answer: Answer, doing: str, place: Place) -> Unavailable:
     )
 
 
-def refusal(answer: Answer, doing: str, place: Place, *, changing: bool) -> JobError:
-    """What a person must know about an answer that ends the run."""
+def refusal(
+    answer: Answer, doing: str, place: Place, *, changing: bool, roles: frozenset[str] = frozenset()
+) -> JobError:
+    """What a person must know about an answer that ends the run. ``roles``: the permissions that the token names."""
     mailbox = repr(place.mailbox)
     if answer.status == 401:
         return AuthFailed(
@@ -141,7 +146,7 @@ def refusal(answer: Answer, doing: str, place: Place, *, changing: bool) -> JobE
             "Check also that the sign-in is for the mailbox's own tenant.",
         )
     if answer.status == 403:
-        return _denied(answer, doing, mailbox, changing=changing)
+        return _denied(answer, doing, mailbox, changing=changing, roles=roles)
     if answer.status in AGAIN:
         return busy(answer, doing, place)
     return Unavailable(
@@ -149,16 +154,24 @@ def refusal(answer: Answer, doing: str, place: Place, *, changing: bool) -> JobE
     )
 
 
-def _denied(answer: Answer, doing: str, mailbox: str, *, changing: bool) -> AuthFailed:
+def _denied(answer: Answer, doing: str, mailbox: str, *, changing: bool, roles: frozenset[str]) -> AuthFailed:
     if changing:
         return AuthFailed(
             f"The app may read mailbox {mailbox} but not change it ({answer}, while {doing}).",
             remedy="Give it the role 'Application Mail.ReadWrite' (RBAC for Applications) or the permission "
             "Mail.ReadWrite, or have the job leave messages as they are.",
         )
+    if consented := sorted(roles & READING):
+        return AuthFailed(
+            f"The app may not open mailbox {mailbox} ({answer}), although its token has {', '.join(consented)}.",
+            remedy="An application access policy of the tenant leaves this mailbox out (Test-ApplicationAccessPolicy "
+            "-AppId <application id> -Identity <mailbox>): have it changed; or replace policy and consent by the role "
+            "'Application Mail.ReadWrite' in Exchange with a management scope that holds this mailbox.",
+        )
     return AuthFailed(
-        f"The app may not open mailbox {mailbox} ({answer}).",
+        f"The app may not open mailbox {mailbox} ({answer}): its token names no permission for mail, and no role in "
+        "Exchange (RBAC for Applications) reaches this mailbox.",
         remedy="Assign it 'Application Mail.ReadWrite' in Exchange with a management scope that holds this mailbox, "
-        "or consent to Mail.ReadWrite in Entra; an application access policy must not exclude the mailbox. A change "
-        "takes up to two hours to be effective.",
+        "or consent to Mail.ReadWrite in Entra, which opens every mailbox. A change takes up to two hours to be "
+        "effective.",
     )

@@ -13,6 +13,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -27,8 +28,9 @@ from msgraph.graph_request_adapter import GraphRequestAdapter, options
 from msgraph_core import GraphClientFactory  # type: ignore[import-untyped] # the package has no marker
 
 from shared.connectors._graph_answers import AGAIN, BUSY, Answer, Place, answer_of, busy, refusal
-from shared.errors import AuthFailed, MailConnectorError, Unavailable
-from shared.ports import Deadline
+from shared.errors import AuthFailed, JobError, MailConnectorError, Unavailable
+from shared.ports import Deadline, Opening
+from shared.signin.entra import claims_in
 
 #: Seconds: for a connection to come up; of silence; for one answer as a whole; for one large message as a whole.
 _CONNECT, _SILENCE, _EXCHANGE, _STREAM = 30.0, 60.0, 120.0, 240.0
@@ -85,11 +87,15 @@ class Client:
         mailbox: str,
         deadline: Deadline,
         pause: Pause = asyncio.sleep,
+        begins: Callable[[Opening], None] = lambda _: None,
     ) -> None:
         self.place = Place(mailbox, root)
         self._base = f"{root}/v1.0"
         self._deadline = deadline
         self._pause = pause
+        self._begins = begins
+        self._credential = credential
+        self._scope = scope
         self._loop = asyncio.new_event_loop()
         own = httpx.AsyncClient(
             timeout=httpx.Timeout(_SILENCE, connect=_CONNECT), limits=httpx.Limits(max_connections=3), http2=True
@@ -135,7 +141,7 @@ class Client:
         if answer.state_lost:
             raise Forgotten(f"Microsoft Graph does not know its own state any more ({answer}, while {doing}).")
         if not answer.ok or not isinstance(answer.body, dict):
-            raise refusal(answer, doing, self.place, changing=False)
+            raise self._refusal(answer, doing)
         return answer.body
 
     def pages(self, path: str, doing: str, *prefer: str) -> Iterator[Mapping[str, Any]]:
@@ -168,6 +174,15 @@ class Client:
 
         return self._run(self._judged(doing, stream, _STREAM))
 
+    def roles(self) -> frozenset[str]:
+        """The application permissions that the app's token names; those granted within Exchange are not among them."""
+        found = claims_in(self._credential.get_token(self._scope).token).get("roles", ())
+        return frozenset(map(str, found)) if isinstance(found, list) else frozenset()
+
+    def _refusal(self, answer: Answer, doing: str, *, changing: bool = False) -> JobError:
+        roles = self.roles() if answer.status == HTTPStatus.FORBIDDEN else frozenset[str]()
+        return refusal(answer, doing, self.place, changing=changing, roles=roles)
+
     def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
         return self._loop.run_until_complete(work)
 
@@ -179,8 +194,11 @@ class Client:
 
     async def _judged(self, doing: str, send: Callable[[], Awaitable[Answer]], limit: float) -> Answer:
         answer = await self._patiently(send, doing, limit)
+        if answer.status != HTTPStatus.UNAUTHORIZED:
+            self._begins(Opening.MAILBOX)
         if answer.about_mailbox:
-            raise refusal(answer, doing, self.place, changing=False)
+            raise self._refusal(answer, doing)
+        self._begins(Opening.FOLDER)
         return answer
 
     async def _patiently(self, send: Callable[[], Awaitable[Answer]], doing: str, limit: float) -> Answer:
@@ -282,7 +300,7 @@ class Client:
             for number, answer in found.items():
                 tries[number] += 1
                 if answer.about_mailbox:
-                    raise refusal(answer, doing, self.place, changing=calls[number].method != "GET")
+                    raise self._refusal(answer, doing, changing=calls[number].method != "GET")
                 if answer.status in AGAIN and tries[number] < _TRIES:
                     slowest = max(answer, slowest or answer, key=lambda one: one.retry_after or 0)
                 elif answer.status in BUSY:
@@ -302,7 +320,7 @@ class Client:
         ]
         whole = await self._ask(Call("/$batch", "POST", {"requests": requests}), doing)
         if not whole.ok or not isinstance(whole.body, dict):
-            raise refusal(whole, doing, self.place, changing=False)
+            raise self._refusal(whole, doing)
         now = self._deadline.clock()
         found = {
             str(one.get("id")): answer_of(int(one.get("status", 0)), one.get("headers") or {}, one.get("body"), now)

@@ -18,7 +18,7 @@ from shared.connectors._graph_listing import Row, arrived, changed, unread
 from shared.connectors._graph_text import query
 from shared.errors import MessageError, MessageGone
 from shared.model import Disposition, Listing, MessageKey, MessageRef, Pick, Picking
-from shared.ports import Disposed, Fetched
+from shared.ports import Disposed, Fetched, Hindrance
 
 #: https://learn.microsoft.com/graph/best-practices-concept#getting-minimal-responses: a whole message comes back else.
 _BRIEF = "return=minimal"
@@ -89,6 +89,30 @@ class GraphMailbox:
         for ref, answer in self._change(marked, self._remove, "purging messages").items():
             answers[ref] = Disposed(ref) if isinstance(answer.error, MessageGone) else Disposed(ref, answer.error)
         return [answers[ref] for ref in refs]
+
+    def hindrances(self, disposition: Disposition) -> Sequence[Hindrance]:
+        """See `Mailbox.hindrances`. Rights that Exchange itself granted (RBAC for Applications) are in no token."""
+        roles = self._client.roles()
+        if not disposition.marks or "Mail.ReadWrite" in roles:
+            return ()
+        mailbox = self._client.place.mailbox
+        if found := sorted(role for role in roles if role.startswith("Mail.Read")):
+            return (
+                Hindrance(
+                    f"The app may read mailbox {mailbox!r} but not change it: its token has {', '.join(found)}, and "
+                    "not Mail.ReadWrite.",
+                    "Consent to Mail.ReadWrite in its place; or, with 'Application Mail.ReadWrite' in Exchange (RBAC "
+                    "for Applications), take the consent in Entra away: permissions add up.",
+                ),
+            )
+        return (
+            Hindrance(
+                f"Whether the app may change mailbox {mailbox!r} is laid down in Exchange (RBAC for Applications), and "
+                "cannot be told without changing something.",
+                f"Test-ServicePrincipalAuthorization -Resource {mailbox} must list 'Application Mail.ReadWrite'.",
+                always=False,
+            ),
+        )
 
     def _mark_read(self, path: str) -> Call:
         return Call(path, "PATCH", {"isRead": True}, prefer=(_BRIEF,))

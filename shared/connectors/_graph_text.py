@@ -80,12 +80,6 @@ def same(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold().strip()
 
 
-def normal_folder(path: str) -> str:
-    """One spelling for all spellings of a folder path."""
-    first, *rest = steps_of(path) or [""]
-    return "/".join([well_known(first) or same(first), *map(same, rest)])
-
-
 def mime_in(text: object) -> bytes | None:
     """The octets of a message that came within a batch; None where they cannot be told exactly.
 

@@ -58,6 +58,8 @@ class Connection:
         self._lost = ""
         self._late = threading.Event()
         self._login: MailLogin | None = None
+        #: What the server said when it took the token.
+        self._admission = ""
         self._socket = dial(host, port, seconds=self._limit("connecting", _CONNECT))
         # A second handle on the same TCP connection: it can end an exchange from outside, whatever TLS wraps around.
         self._cord = self._socket.dup()
@@ -184,7 +186,6 @@ class Connection:
                 f"{self.address} refused the sign-in of {username!r}: {said}.",
                 remedy=f"Check the user name and the secret {secret!r}; some providers want an app password instead.",
             ) from None
-        self._know_capabilities()
 
     def sign_in_by_token(self, login: MailLogin) -> None:
         """Sign in by AUTHENTICATE XOAUTH2. From then on what the server says of a closed mailbox is understood."""
@@ -201,13 +202,13 @@ class Connection:
                 raise
             # Some servers repeat what they refuse, so the refusal itself must not be seen.
             raise login.refused(refusal.said, failure=dialogue.failure, address=self.address) from None
-        # Exchange Online says OK also to a token that does not open the mailbox, with the reason beside it.
-        if closed := login.closed(readable(answer), address=self.address):
-            raise closed
-        self._login = login
-        self._know_capabilities()
+        self._login, self._admission = login, readable(answer)
 
-    def _know_capabilities(self) -> None:
+    def enter(self) -> None:
+        """After the sign-in: see that it opens the mailbox, and ask once what the server can do."""
+        # Exchange Online says OK also to a token that does not open the mailbox, with the reason beside it.
+        if self._login and (closed := self._login.closed(self._admission, address=self.address)):
+            raise closed
         # Taken from the answer to the sign-in where it is there: opening a folder would forget it, and ask again later.
         self.ask("asking for capabilities", self.client.capabilities)
 

@@ -13,11 +13,12 @@ from typing import Any, Self
 
 from shared.connectors._imap_connection import Connection, Refusal
 from shared.connectors._imap_folder import open_folder
+from shared.connectors._imap_rights import hindrances
 from shared.connectors._imap_text import cursor_of, item_of, uid_after, uid_of, uid_sets
 from shared.connectors._text import header_of
 from shared.errors import ConfigInvalid, MessageError, MessageGone, Unavailable, Unreadable
 from shared.model import Disposition, Listing, MessageKey, MessageRef, Pick, Picking, RawMessage
-from shared.ports import Disposed, Fetched
+from shared.ports import Disposed, Fetched, Hindrance
 
 #: One FETCH asks for at most this many messages and, unless it is a single one, octets.
 _BATCH_COUNT, _BATCH_OCTETS = 100, 10_000_000
@@ -156,6 +157,11 @@ class ImapMailbox:
             Disposed(ref, MessageError(f"Message {ref.key.item} was left: {reason}") if uids[ref] in ours else None)
             for ref in refs
         ]
+
+    def hindrances(self, disposition: Disposition) -> Sequence[Hindrance]:
+        """See `Mailbox.hindrances`."""
+        self._writable = False
+        return list(hindrances(self._connection, self._folder.name, disposition))
 
     def _expunge(self, uids: set[int]) -> str:
         """Remove these, all of them marked; an empty text, or why not."""

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from shared.ports import ServerSettings
+from shared.ports import Endpoint, ServerSettings
 
 _INSECURE = frozenset({"starttls_if_available", "none"})
 
@@ -16,6 +16,8 @@ class MailServerSettings(ServerSettings, ABC):
 
     #: With TLS from the start, and without.
     ports: ClassVar[tuple[int, int]]
+    #: Whose STARTTLS it is.
+    starttls: ClassVar[Literal["imap4", "pop3"]]
 
     host: str = Field(
         pattern=r"^[^\s/@\[\]]+$", max_length=253, description="Name or address of the server, no scheme."
@@ -71,6 +73,19 @@ class MailServerSettings(ServerSettings, ABC):
     def user(self) -> str:
         """The user within an identity, whatever the spelling."""
         return unicodedata.normalize("NFC", self.username).casefold()
+
+    def endpoint_to_reach(self) -> Endpoint:
+        """See `ServerSettings.endpoint_to_reach`."""
+        by_mode: dict[str, Literal["at once", "none"]] = {"tls": "at once", "none": "none"}
+        return Endpoint(
+            host=self.host,
+            port=self.effective_port,
+            tls=by_mode.get(self.security, self.starttls),
+            tls_optional=self.security == "starttls_if_available",
+            ca_file=self.ca_file,
+            setting="host",
+            ports=self.ports,
+        )
 
     def exposed(self, what: str) -> tuple[str, ...]:
         """The warnings about ``what`` ("password and all mail") that the security mode leaves open to others."""

@@ -16,7 +16,7 @@ from shared.connectors._pop_session import Listed, Session, begin
 from shared.connectors._pop_text import handle_of, may_be
 from shared.errors import JobError, MessageError, MessageGone, Unavailable, Unreadable
 from shared.model import Disposition, Listing, MessageKey, MessageRef, Picking
-from shared.ports import Disposed, Fetched
+from shared.ports import Disposed, Fetched, Hindrance
 
 #: How often one mailbox replaces a lost connection, or looks from a second session what became of a message.
 _REOPENINGS = 12
@@ -83,6 +83,10 @@ class PopMailbox:
             errors = {**self._commit(refs), **errors}
         # Gone, be it before or in between, is what was wanted.
         return [Disposed(ref, None if isinstance(error := errors.get(ref), MessageGone) else error) for ref in refs]
+
+    def hindrances(self, disposition: Disposition) -> Sequence[Hindrance]:  # noqa: ARG002 - the protocol has no rights
+        """See `Mailbox.hindrances`: whoever may sign in may delete."""
+        return ()
 
     def _mark(self, refs: Sequence[MessageRef]) -> Mapping[MessageRef, MessageError]:
         """DELE for those of ``refs`` that this session has not marked yet; the errors of those that it could not."""

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from shared.connectors._dial import https_endpoint
 from shared.connectors._ews_account import Account, open_account
-from shared.connectors._ews_text import SMTP_ADDRESS, checked_folder, mailbox_identity
+from shared.connectors._ews_text import SMTP_ADDRESS, checked_folder
+from shared.connectors._exchange_identity import mailbox_identity
 from shared.errors import ConfigInvalid
-from shared.ports import Connector, OpenRequest, ServerSettings
+from shared.ports import Connector, Endpoint, NoEndpoint, Opening, OpenRequest, ServerSettings
 
 if TYPE_CHECKING:
     from shared.connectors._ews_mailbox import EwsMailbox
@@ -95,6 +97,12 @@ class ExchangeSettings(ServerSettings):
         """See `ServerSettings.secret_names`."""
         return frozenset({self.password_secret})
 
+    def endpoint_to_reach(self) -> Endpoint | NoEndpoint:
+        """See `ServerSettings.endpoint_to_reach`."""
+        if self.service_url is None:
+            return NoEndpoint("Autodiscover tells the address of the server, as a part of the sign-in.")
+        return https_endpoint(self.service_url, setting="service_url", ca_file=self.ca_file)
+
 
 def _account(request: OpenRequest) -> Account:
     settings: ExchangeSettings = request.settings
@@ -131,6 +139,7 @@ def _password(request: OpenRequest) -> str:
 
 def open_mailbox(request: OpenRequest) -> "EwsMailbox":
     """Sign in and find the folder. Raises `ConfigInvalid`, `AuthFailed` or `Unavailable`."""
+    request.begins(Opening.SIGN_IN)
     return open_account(_account(request), request)
 
 

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from shared.connectors._dial import https_endpoint
 from shared.connectors._ews_account import Account, open_account
-from shared.connectors._ews_text import SMTP_ADDRESS, checked_folder, mailbox_identity
-from shared.ports import Connector, OpenRequest, ServerSettings
+from shared.connectors._ews_text import SMTP_ADDRESS, checked_folder
+from shared.connectors._exchange_identity import mailbox_identity
+from shared.ports import Connector, Endpoint, Opening, OpenRequest, ServerSettings
 from shared.signin.entra import CLOUDS, CloudName, EntraSignIn, credential_for, token
 
 if TYPE_CHECKING:
@@ -17,13 +19,8 @@ if TYPE_CHECKING:
 #: Microsoft removes EWS from Exchange Online on this day, without exceptions.
 END = date(2027, 4, 1)
 
-#: For each cloud the EWS address, which is fixed: a token must not be sent anywhere else.
-_SERVICE_URLS = {
-    "global": "https://outlook.office365.com/EWS/Exchange.asmx",
-    "usgov": "https://outlook.office365.us/EWS/Exchange.asmx",
-    "usgovhigh": "https://webmail.apps.mil/EWS/Exchange.asmx",
-    "china": "https://partner.outlook.cn/EWS/Exchange.asmx",
-}
+#: Below the root of Exchange Online in each cloud, for which the tokens are: one must not be sent anywhere else.
+_PATH = "/EWS/Exchange.asmx"
 
 
 def ews_online_is_over(today: date) -> bool:
@@ -63,6 +60,11 @@ class ExchangeOnlineEwsSettings(ServerSettings):
     def _folder_of_a_job(cls, path: str) -> str:
         return checked_folder(path)
 
+    @property
+    def service_url(self) -> str:
+        """The address of EWS, which follows from the cloud."""
+        return CLOUDS[self.cloud].outlook + _PATH
+
     def identity(self) -> str:
         """See `ServerSettings.identity`."""
         return mailbox_identity(self.mailbox, self.folder)
@@ -70,6 +72,10 @@ class ExchangeOnlineEwsSettings(ServerSettings):
     def secret_names(self) -> frozenset[str]:
         """See `ServerSettings.secret_names`."""
         return self.sign_in.secret_names()
+
+    def endpoint_to_reach(self) -> Endpoint:
+        """See `ServerSettings.endpoint_to_reach`."""
+        return https_endpoint(self.service_url)
 
     def warnings(self) -> tuple[str, ...]:
         """See `ServerSettings.warnings`."""
@@ -111,7 +117,8 @@ def _tokens(request: OpenRequest) -> Callable[[], str]:
 def open_mailbox(request: OpenRequest) -> "EwsMailbox":
     """Sign in and find the folder. Raises `ConfigInvalid`, `AuthFailed` or `Unavailable`."""
     settings: ExchangeOnlineEwsSettings = request.settings
-    account = account_of(settings, _tokens(request), service_url=_SERVICE_URLS[settings.cloud])
+    request.begins(Opening.SIGN_IN)
+    account = account_of(settings, _tokens(request), service_url=settings.service_url)
     return open_account(account, request)
 
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
 
+from shared.connectors._dial import https_endpoint
+from shared.connectors._exchange_identity import mailbox_identity
 from shared.connectors._graph_clouds import CLOUDS
-from shared.connectors._graph_text import normal_folder, steps_of
-from shared.ports import Connector, Mailbox, OpenRequest, Secrets, ServerSettings
+from shared.connectors._graph_text import steps_of, well_known
+from shared.ports import Connector, Endpoint, Mailbox, Opening, OpenRequest, Secrets, ServerSettings
 from shared.signin import entra
 from shared.signin.entra import AnyEntraSignIn, CloudName, EntraSignIn
 
@@ -54,19 +56,25 @@ class ExchangeOnlineGraphSettings(ServerSettings):
     @field_validator("folder")
     @classmethod
     def _one_folder(cls, folder: str) -> str:
-        if not folder.isprintable() or not steps_of(folder):
+        steps = steps_of(folder)
+        if not folder.isprintable() or not steps:
             raise ValueError("Give the folder as a path of names, like Inbox/Support.")
-        if normal_folder(folder) == "deleteditems":
+        if len(steps) == 1 and well_known(steps[0]) == "deleteditems":
             raise ValueError("Deleted Items cannot be integrated: it is where jobs put what they mark as deleted.")
         return folder
 
     def identity(self) -> str:
         """See `ServerSettings.identity`. Address and object id of one mailbox cannot be told to be the same."""
-        return f"exchange_online:{self.mailbox.casefold()}/{normal_folder(self.folder)}"
+        first, *rest = steps_of(self.folder)
+        return mailbox_identity(self.mailbox, "/".join([well_known(first) or first, *rest]))
 
     def secret_names(self) -> frozenset[str]:
         """See `ServerSettings.secret_names`."""
         return self.sign_in.secret_names()
+
+    def endpoint_to_reach(self) -> Endpoint:
+        """See `ServerSettings.endpoint_to_reach`."""
+        return https_endpoint(self.endpoint or CLOUDS[self.cloud].root)
 
     def warnings(self) -> tuple[str, ...]:
         """See `ServerSettings.warnings`."""
@@ -94,6 +102,7 @@ def open_mailbox(
 
     settings: ExchangeOnlineGraphSettings = request.settings
     cloud = CLOUDS[settings.cloud]
+    request.begins(Opening.SIGN_IN)
     token_credential = credential(settings.sign_in, request.secrets, settings.cloud)
     place = replace(cloud, root=settings.endpoint) if settings.endpoint else cloud
     client = Client(
@@ -102,6 +111,7 @@ def open_mailbox(
         token_credential,
         mailbox=settings.mailbox,
         deadline=request.deadline,
+        begins=request.begins,
         **({"pause": pause} if pause else {}),
     )
     return GraphMailbox(client, cloud, folder=settings.folder, job_id=request.job_id, identity=settings.identity())

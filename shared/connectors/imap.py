@@ -10,16 +10,17 @@ from shared.connectors._imap_connection import Connection, connect
 from shared.connectors._imap_mailbox import ImapMailbox
 from shared.connectors._imap_text import normal_folder
 from shared.connectors._mail_server import MailServerSettings
-from shared.ports import Connector, OpenRequest
+from shared.ports import Connector, Opening, OpenRequest
 from shared.signin.entra import CLOUDS, AnyEntraSignIn, Cloud, CloudName
 from shared.signin.google import GOOGLE, Google
-from shared.signin.mail import MailSignIn, mail_login
+from shared.signin.mail import AnyMailSignIn, MailSignIn, mail_login
 
 
 class Imap4Settings(MailServerSettings):
     """An IMAP4rev1 server (RFC 3501), a user, and one of that user's folders."""
 
     ports: ClassVar[tuple[int, int]] = (993, 143)
+    starttls: ClassVar[Literal["imap4", "pop3"]] = "imap4"
 
     type: Literal["imap4"]
     password_secret: str | None = Field(
@@ -59,12 +60,28 @@ def _sign_in(
     connection: Connection, *, request: OpenRequest, clouds: Mapping[CloudName, Cloud], google: Google
 ) -> None:
     settings: Imap4Settings = request.settings
+    request.begins(Opening.SIGN_IN)
     if settings.sign_in is None:
         secret = str(settings.password_secret)
         connection.sign_in(settings.username, request.secrets.get(secret), secret=secret)
-        return
+    else:
+        _sign_in_by_token(connection, settings, settings.sign_in, request=request, clouds=clouds, google=google)
+    request.begins(Opening.MAILBOX)
+    connection.enter()
+    request.begins(Opening.FOLDER)
+
+
+def _sign_in_by_token(
+    connection: Connection,
+    settings: Imap4Settings,
+    sign_in: AnyMailSignIn,
+    *,
+    request: OpenRequest,
+    clouds: Mapping[CloudName, Cloud],
+    google: Google,
+) -> None:
     login = mail_login(
-        settings.sign_in,
+        sign_in,
         user=settings.username,
         protocol="IMAP4",
         secrets=request.secrets,

@@ -10,13 +10,14 @@ from shared.connectors._pop_connection import PORTS, Connection, connect
 from shared.connectors._pop_mailbox import PopMailbox
 from shared.connectors._pop_sign_in import Authentication, sign_in
 from shared.model import Disposition
-from shared.ports import Connector, OpenRequest
+from shared.ports import Connector, Opening, OpenRequest
 
 
 class Pop3Settings(MailServerSettings):
     """A POP3 server (RFC 1939) and a user. A POP3 mailbox has one folder, and a message can only be deleted."""
 
     ports: ClassVar[tuple[int, int]] = PORTS
+    starttls: ClassVar[Literal["imap4", "pop3"]] = "pop3"
 
     type: Literal["pop3"]
     password_secret: str = Field(min_length=1, max_length=127, description="The name of the secret, not the password.")
@@ -46,7 +47,9 @@ class Pop3Settings(MailServerSettings):
 def _sign_in(connection: Connection, *, request: OpenRequest) -> None:
     settings: Pop3Settings = request.settings
     secret = settings.password_secret
+    request.begins(Opening.SIGN_IN)
     sign_in(connection, settings.username, request.secrets.get(secret), secret=secret, how=settings.authentication)
+    request.begins(Opening.MAILBOX)
 
 
 def open_mailbox(request: OpenRequest) -> PopMailbox:

@@ -233,3 +233,12 @@ def test_any_json_over_http_is_a_400(world: World, document: Any) -> None:
 def test_pointers_are_escaped() -> None:
     """RFC 6901 section 3: ~ and / within a name."""
     assert pointer("a/b", 0, "m~n") == "/a~1b/0/m~0n"
+
+
+@pytest.mark.parametrize("api", [{}, {"api": "graph"}, {"api": "ews"}])
+def test_a_misspelt_field_of_a_type_that_two_connectors_share_is_named(api: dict[str, str]) -> None:
+    """Exchange Online is reached in two ways; the unknown field of either has its place and a near name."""
+    server: dict[str, Any] = {"type": "exchange_online", "mailbox": "a@example.com", "foldr": "x", **api}
+    server["sign_in"] = {"method": "managed_identity"}
+    found = faults(make_job(server=server))
+    assert found == {"/server/foldr": "Unknown field. Did you mean 'folder'?"}

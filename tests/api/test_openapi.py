@@ -121,6 +121,7 @@ def test_every_operation_is_what_the_document_says(world: World, document: dict[
         "patch_job": (job, {"json": {"name": "Patched"}, "headers": {"If-Match": "*"}}),
         "disable_job": (f"{job}/disable", {}),
         "enable_job": (f"{job}/enable", {}),
+        "test_job": (f"{job}/test", {}),
         "run_job_now": (f"{job}/run", {}),
         "list_runs": (f"{job}/runs", {}),
         "read_run": (f"{job}/runs/run-1", {}),

@@ -15,7 +15,6 @@ from shared.connectors._ews_text import (
     instant_of,
     is_mail,
     item_of,
-    normal_folder,
     parts_of,
 )
 from shared.mime import parse
@@ -53,15 +52,6 @@ def test_a_path_begins_with_a_well_known_folder_or_at_the_top(path: str, parts: 
     """In English, since these names are the protocol's; every other folder by the name that people see."""
     assert parts_of(path) == parts
     assert checked_folder(path) == path
-
-
-@given(st.text("abYZ ü/", min_size=1))
-def test_one_path_has_one_spelling(path: str) -> None:
-    """Case, spaces around the names and slashes too many do not count; names do."""
-    once = normal_folder(path)
-    assert normal_folder(path.swapcase()) == once
-    assert normal_folder(f"/ {path.replace('/', ' // ')} /") == once
-    assert normal_folder(f"{path}/x") != once
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def test_a_clash_that_does_not_end_is_that_messages_alone(graph: Graph, store: S
 def test_messages_of_another_folder_are_never_acted_on(store: Store, mailbox: Mailbox) -> None:
     """When a job's folder is changed, what the ledger still holds of the old one is left alone."""
     own, old, _ = _refs(mailbox)
-    old = replace(old, key=MessageKey("job", "exchange_online:support@example.com/old", old.key.item))
+    old = replace(old, key=MessageKey("job", "exchange:support@example.com/old", old.key.item))
     assert [type(one.error) for one in mailbox.dispose([old, own], ALL)] == [MessageGone, type(None)]
     assert [one.error for one in mailbox.purge([old])] == [None]
     assert _places(store) == ["deleteditems", "inbox", "inbox"]

@@ -64,6 +64,8 @@ class Abilities:
     marks_last: bool = True
     #: What others remove while a session is open may still be given and marked in it.
     session_stands_still: bool = False
+    #: Accounts may be allowed to look and not to touch, and the server tells.
+    has_rights: bool = True
 
 
 class World(ABC):
@@ -98,6 +100,10 @@ class World(ABC):
     @abstractmethod
     def remove(self, subject: str) -> None:
         """A person removes the message for good."""
+
+    def make_read_only(self) -> None:
+        """From now on our account may look but not touch; called only where the server has rights."""
+        raise NotImplementedError
 
     def deliver_all(self, *subjects: str) -> None:
         """Several unread messages, in this order."""
@@ -298,6 +304,31 @@ class MailboxContract:
             answers = list(mailbox.fetch(refs, max_bytes=10_000))
         assert [subject_of(one) for one in answers] == ["one", "big"]
         assert [one.raw.header_only for one in answers if one.raw] == [False, True]
+
+    def test_nothing_stands_against_what_can_be_done(self, world: World) -> None:
+        """No disposition is hindered; asking changes nothing, and the session goes on as before."""
+        world.deliver_all("one", "two")
+        world.mark_deleted("two")
+        before = world.outside()
+        with world.open() as mailbox:
+            candidates = mailbox.candidates(UNREAD).refs
+            for disposition in world.abilities.dispositions:
+                assert list(mailbox.hindrances(disposition)) == []
+            assert mailbox.candidates(UNREAD).refs == candidates
+        assert world.outside() == before
+
+    def test_a_right_that_is_missing_is_told_before_it_is_needed(self, world: World) -> None:
+        """Whoever may only look learns so beforehand, with what to do; to keep messages as they are needs no right."""
+        world.deliver_all("one")
+        if world.abilities.has_rights:
+            world.make_read_only()
+        with world.open() as mailbox:
+            assert list(mailbox.hindrances(Disposition())) == []
+            for disposition in (READ, DELETED, replace(DELETED, purge=True)):
+                found = [one for one in mailbox.hindrances(disposition) if one.always]
+                assert bool(found) is world.abilities.has_rights
+                assert all(one.what and one.remedy for one in found)
+            assert listed(mailbox) == ["one"]
 
     def test_no_refs_is_no_work(self, world: World) -> None:
         """Nothing asked, nothing answered, nothing changed."""

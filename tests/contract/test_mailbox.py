@@ -34,6 +34,7 @@ _POP3 = Abilities(
     knows_arrival=False,
     marks_last=False,
     session_stands_still=True,
+    has_rights=False,
 )
 
 
@@ -55,6 +56,9 @@ class _FakeWorld(World):
 
     def outside(self) -> Sequence[Outside]:
         return [Outside(_subject(one.data), one.seen, one.deleted) for one in self._folder.messages.values()]
+
+    def make_read_only(self) -> None:
+        self._folder.read_only = True
 
     def _find(self, subject: str) -> Stored:
         return next(one for one in self._folder.messages.values() if _subject(one.data) == subject)
@@ -114,6 +118,9 @@ class _ImapWorld(World):
             for one in self._server.messages(self._user)
         ]
 
+    def make_read_only(self) -> None:
+        self._server.make_read_only(self._user)
+
     def _uid(self, subject: str) -> int:
         return next(one.uid for one in self._server.messages(self._user) if _subject(one.data) == subject)
 
@@ -138,9 +145,13 @@ class _GraphWorld(World):
     def __init__(self, server: Graph) -> None:
         self._server = server
         self._store = server.new_mailbox(ADDRESS)
+        self._roles = ["Mail.ReadWrite"]
 
     def open(self) -> Mailbox:
-        return open_graph(self._server)
+        return open_graph(self._server, credential=self._server.credential(roles=self._roles))
+
+    def make_read_only(self) -> None:
+        self._roles = ["Mail.Read"]
 
     def deliver(self, data: bytes, *, seen: bool = False, received: datetime | None = None) -> None:
         self._store.deliver(data, seen=seen, received=received)
@@ -217,6 +228,9 @@ class _EwsWorld(World):
     def outside(self) -> Sequence[Outside]:
         trash = self._mailbox.trash
         return [Outside(one.subject, one.read, one.folder is trash) for one in self._mailbox.items.values()]
+
+    def make_read_only(self) -> None:
+        self._server.people[OWNER].may_write = False
 
     def mark_read(self, subject: str) -> None:
         item = self._mailbox.find(subject)

@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 from shared.errors import MessageGone, Unreadable
 from shared.model import Clock, Disposition, Listing, MessageKey, MessageRef, Pick, Picking, RawMessage
-from shared.ports import Connector, Disposed, Fetched, OpenRequest, ServerSettings
+from shared.ports import Connector, Disposed, Fetched, Hindrance, OpenRequest, ServerSettings
 
 #: The calls that `FakeFolder.fail` knows. ``message`` is one message within a fetch.
 Call = Literal["open", "candidates", "fetch", "message", "dispose", "purge"]
@@ -33,6 +33,8 @@ class FakeFolder:
     messages: dict[int, Stored] = field(default_factory=dict)
     #: UIDs whose body cannot be had.
     unreadable: set[int] = field(default_factory=set)
+    #: The account may look but not touch. Told by `FakeMailbox.hindrances` alone: `fail` makes a `dispose` fail.
+    read_only: bool = False
     #: Calls in their order, with the UIDs that they were about.
     calls: list[tuple[Call, tuple[int, ...]]] = field(default_factory=list)
     _next: int = 1
@@ -141,6 +143,11 @@ class FakeMailbox:
             if uid in self._folder.messages and self._folder.messages[uid].deleted:
                 del self._folder.messages[uid]
         return [Disposed(ref) for ref in refs]
+
+    def hindrances(self, disposition: Disposition) -> Sequence[Hindrance]:
+        """See `Mailbox.hindrances`."""
+        refused = self._folder.read_only and disposition.marks
+        return [Hindrance("The folder can only be read.", "Have it made writable.")] if refused else []
 
     def _ref(self, stored: Stored) -> MessageRef:
         key = MessageKey(self._job_id, self._identity, f"{stored.uid:010d}")

@@ -15,7 +15,7 @@ from typing import Self
 
 from shared.begin import Services, open_mailbox
 from shared.model import Disposition, Listing, MessageRef, Picking, RunOutcome, Trigger
-from shared.ports import Disposed, Fetched, Mailbox, OpenRequest
+from shared.ports import Disposed, Fetched, Hindrance, Mailbox, OpenRequest
 from shared.run import run_job
 from shared.storage import open_storage
 from shared.storage.open import utc_now
@@ -68,6 +68,10 @@ class ToldMailbox:
         answers = self._inner.purge(refs)
         tell("purged")
         return answers
+
+    def hindrances(self, disposition: Disposition) -> Sequence[Hindrance]:
+        """See `Mailbox.hindrances`. Runs do not ask."""
+        return self._inner.hindrances(disposition)
 
 
 def drain(services: Services, job_id: str) -> None:

@@ -37,7 +37,7 @@ from shared.model import (
     TicketSummary,
     Trigger,
 )
-from shared.ports import Disposed, Fetched, OpenRequest, Target, TargetRequest
+from shared.ports import Disposed, Fetched, Hindrance, OpenRequest, Target, TargetRequest
 from shared.run import run_job
 from shared.targets.table import TableTarget
 from tests.builders import NOW
@@ -149,6 +149,10 @@ class WatchedMailbox:
         """See `Mailbox.purge`."""
         with self._steps.step("purge", _uids(refs)):
             return self._inner.purge(refs)
+
+    def hindrances(self, disposition: Disposition) -> Sequence[Hindrance]:
+        """See `Mailbox.hindrances`. Runs do not ask."""
+        return self._inner.hindrances(disposition)
 
 
 class ScriptedTarget:

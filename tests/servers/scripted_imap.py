@@ -114,7 +114,11 @@ class ScriptedImap:
         line = plain
         if self._context and self._tls_at_once:
             line = self._context.wrap_socket(plain, server_side=True)
-        line.sendall(self._greeting)
+        try:
+            line.sendall(self._greeting)
+        except OSError:
+            line.close()  # a client that does not like the certificate is gone by now
+            raise
         commands = line.makefile("rb")
         try:
             while command := commands.readline().decode("latin-1").strip():
