@@ -9,7 +9,7 @@ from azure.core.credentials import TokenCredential
 from azure.data.tables import TableServiceClient
 
 from shared.model import Clock
-from shared.ports import JobStore, ParkedMessages, RunQueue, Threads, TicketStore
+from shared.ports import Housekeeping, JobStore, ParkedMessages, PurgedMessages, RunQueue, Threads, TicketStore
 from shared.storage.table import Table
 
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ class Storage:
     tickets: TicketStore
     threads: Threads
     parked: ParkedMessages
+    purged: PurgedMessages
+    housekeeping: Housekeeping
     queue: RunQueue
 
 
@@ -95,8 +97,11 @@ def open_storage(
     ``on_request`` sees every request that leaves, retries included; tests count with it.
     """
     from shared.storage.blobs import Container
+    from shared.storage.housekeeping import TableHousekeeping
     from shared.storage.job_store import TableJobStore
+    from shared.storage.originals import Originals
     from shared.storage.parked import TableParkedMessages
+    from shared.storage.purged import TablePurgedMessages
     from shared.storage.run_queue import StorageRunQueue
     from shared.storage.threads import TableThreads
     from shared.storage.tickets import TableTicketStore
@@ -107,8 +112,9 @@ def open_storage(
     tables = account.tables(**options)
     jobs_table = Table(tables.get_table_client(f"{prefix}jobs"))
     parked_copies = Container(lambda: account.blobs(**options).get_container_client(f"{prefix}-parked"))
+    originals = Originals(Container(lambda: account.blobs(**options).get_container_client(f"{prefix}-purged")))
     return Storage(
-        jobs=TableJobStore(jobs_table, parked_copies, clock, timedelta(seconds=lease_seconds)),
+        jobs=TableJobStore(jobs_table, parked_copies, originals, clock, timedelta(seconds=lease_seconds)),
         tickets=TableTicketStore(
             Table(tables.get_table_client(f"{prefix}tickets")),
             Container(lambda: account.blobs(**options).get_container_client(f"{prefix}-tickets")),
@@ -116,6 +122,8 @@ def open_storage(
         ),
         threads=TableThreads(Table(tables.get_table_client(f"{prefix}threads")), clock),
         parked=TableParkedMessages(jobs_table, parked_copies, clock),
+        purged=TablePurgedMessages(jobs_table, originals, clock),
+        housekeeping=TableHousekeeping(jobs_table, originals, clock),
         queue=StorageRunQueue(lambda: account.queue(f"{prefix}-runs", **options)),
     )
 
