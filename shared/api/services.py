@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from shared.model import Clock
-from shared.ports import JobStore, ParkedMessages, RunQueue, Secrets, TicketStore
+from shared.ports import JobStore, ParkedMessages, PurgedMessages, RunQueue, Secrets, TicketStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +14,7 @@ class ApiServices:
     jobs: JobStore
     tickets: TicketStore
     parked: ParkedMessages
+    purged: PurgedMessages
     queue: RunQueue
     secrets: Secrets
     clock: Clock

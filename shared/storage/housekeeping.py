@@ -1,6 +1,6 @@
 """Removes what has been kept long enough: once a day, by one of all instances, a bounded time at a stretch."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from shared.model import Clock
 from shared.ports import Deadline, Tidied
@@ -100,7 +100,7 @@ class _Stretch:
         return True
 
     def _purged(self, part: str) -> bool:
-        removed, complete = self._remove(part, "purged:", "purged;", expires=write_time(self._now))
+        removed, complete = self._remove(part, "purged:", "purged;", "expires le @limit", self._now)
         self.messages += removed
         return complete
 
@@ -114,20 +114,21 @@ class _Stretch:
                 return True
             job_id = found[0]["RowKey"].split(":")[1]
             end = prefix_end(f"run:{job_id}:")
-            removed, complete = self._remove(part, run_key(job_id, f"{instant:%Y%m%dT%H%M%S}"), end)
+            oldest = run_key(job_id, f"{instant:%Y%m%dT%H%M%S}")
+            removed, complete = self._remove(part, oldest, end, "started le @limit", instant)
             self.records += removed
             if not complete:
                 return False
             low = end
 
-    def _remove(self, part: str, low: str, high: str, *, expires: str = "") -> tuple[int, bool]:
-        """Remove the rows of a range, or those of them that have expired; how many, and whether that is all."""
+    def _remove(self, part: str, low: str, high: str, where: str, limit: datetime) -> tuple[int, bool]:
+        """Remove those rows of a range that meet a condition; how many, and whether that is all."""
         found = self._table.rows(
             part,
             low,
             high,
-            where="expires le @expires" if expires else "",
-            values={"expires": expires} if expires else None,
+            where=where,
+            values={"limit": write_time(limit)},
             select=["PartitionKey", "RowKey"],
         )
         removed = 0
