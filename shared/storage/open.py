@@ -25,6 +25,9 @@ _CALLS: dict[str, Any] = {
     "retry_backoff_max": 8,
 }
 
+#: The blob and queue SDKs have a retry policy of their own, which by default waits for minutes: 0, 2, 4 seconds here.
+_RETRIES: dict[str, Any] = {"retry_total": 3, "initial_backoff": 0, "increment_base": 2, "random_jitter_range": 1}
+
 #: How long a mailbox stays held by a run that died. A live one renews three times as often.
 LEASE_SECONDS = 90.0
 
@@ -50,7 +53,7 @@ class Account:
         """The client of the blob service, imported only where blobs are used."""
         from azure.storage.blob import BlobServiceClient
 
-        settings = {**_CALLS, **options}
+        settings = {**_CALLS, **_RETRIES, **options}
         if self.connection_string:
             return BlobServiceClient.from_connection_string(self.connection_string, **settings)
         return BlobServiceClient(self.blob_url, credential=self.credential, **settings)
@@ -61,6 +64,7 @@ class Account:
 
         settings = {
             **_CALLS,
+            **_RETRIES,
             "message_encode_policy": TextBase64EncodePolicy(),
             "message_decode_policy": TextBase64DecodePolicy(),
             **options,
