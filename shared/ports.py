@@ -419,8 +419,8 @@ class JobStore(Protocol):
     def delete(self, job_id: str, *, revision: str | None = None) -> None:
         """Remove the job and its state. Raises `Stale` as `replace` does; a job that is not there is no fault.
 
-        Its ledger, run records and parked messages stay until their retention ends, so that a job made again under
-        the same id goes on where this one stopped.
+        Its ledger and parked messages stay, its run records and purged messages until their time is over, so that a job
+        made again under the same id goes on where this one stopped.
         """
         ...
 
