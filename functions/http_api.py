@@ -52,6 +52,7 @@ def _application() -> func.AsgiMiddleware:
                 jobs=kept.jobs,
                 tickets=kept.tickets,
                 parked=kept.parked,
+                purged=kept.purged,
                 queue=kept.queue,
                 secrets=secrets(),
                 clock=services().clock,

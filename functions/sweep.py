@@ -1,4 +1,4 @@
-"""The safety net: every minute, whatever is due and unclaimed goes onto the run queue."""
+"""The safety net: every minute, whatever is due and unclaimed goes onto the run queue. Once a day it tidies up."""
 
 import logging
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import azure.functions as func
 
-from functions.wiring import services
+from functions.wiring import services, storage
 
 _log = logging.getLogger(__name__)
 
@@ -18,6 +18,9 @@ _GRACE = timedelta(seconds=60)
 
 #: Later than this, something is wrong that a person should know.
 _OVERDUE = timedelta(minutes=10)
+
+#: How long the housekeeping may take at a stretch; the next sweep goes on with it.
+_TIDYING = timedelta(seconds=30)
 
 
 def register(app: func.FunctionApp, timers: Mapping[str, str]) -> None:
@@ -38,3 +41,24 @@ def register(app: func.FunctionApp, timers: Mapping[str, str]) -> None:
             if late > _OVERDUE:
                 _log.error("job_overdue: job %s has been due for %s minutes.", job.job_id, late // timedelta(minutes=1))
             parts.queue.put(RunRequest(job.job_id, new_run_id(now), Trigger.SWEEP))
+        _tidy()
+
+
+def _tidy() -> None:
+    """Once a day, remove what has expired. What goes wrong there is said, and disturbs nobody."""
+    from shared.ports import Deadline
+    from shared.storage.open import utc_now
+
+    try:
+        tidied = storage().housekeeping.tidy(Deadline(utc_now() + _TIDYING, utc_now))
+    except Exception:  # noqa: BLE001 (whatever it is, the jobs are queued already, and tomorrow is another day)
+        _log.exception("housekeeping_failed: what has expired could not be removed; it is tried again.")
+        return
+    if tidied:
+        _log.info(
+            "housekeeping: %d copies of purged messages (%d blobs) and %d run records were removed%s.",
+            tidied.purged_messages,
+            tidied.blobs,
+            tidied.run_records,
+            "" if tidied.complete else "; the next sweep goes on",
+        )

@@ -21,6 +21,9 @@ from shared.targets import targets
 #: Also the tail of a function name, hence the narrow alphabet (`job_` + id must fit the platform's 128 characters).
 JOB_ID_PATTERN = r"^[a-z][a-z0-9-]{0,62}$"
 
+#: Where a message can only be purged, a mistake in the rules would otherwise cost the only copy.
+_SOFT_PURGE_DAYS = 30
+
 
 def _api_of(server: Any) -> str:
     """What tells the connectors of one ``type`` apart; left out, it is Microsoft Graph."""
@@ -129,6 +132,13 @@ class Job(Settings):
     max_message_mb: int = Field(
         default=25, ge=1, le=150, description="Of a larger message only the header becomes a ticket."
     )
+    soft_purge_days: int | None = Field(
+        default=None,
+        ge=0,
+        le=365,
+        description="For so many days a copy is kept of every message that is purged; 0 for none. Left out: 30 where "
+        "the server leaves no choice but to purge (POP3), else 0.",
+    )
     schema_version: Literal[1] = Field(default=1, description="The form of this document.")
 
     @model_validator(mode="after")
@@ -161,6 +171,13 @@ class Job(Settings):
         return connector_for(self.server).keeps_bytes
 
     @property
+    def days_kept(self) -> int:
+        """For how many days copies of purged messages are kept; 0 for none."""
+        if self.soft_purge_days is None:
+            return _SOFT_PURGE_DAYS if self._fixed_disposition else 0
+        return self.soft_purge_days
+
+    @property
     def success_disposition(self) -> Disposition:
         """What happens to an original whose ticket exists."""
         if self._fixed_disposition:
@@ -187,6 +204,8 @@ class Job(Settings):
         for block, handling in self._handling_blocks.items():
             if handling.purge_deleted_at_end_of_session and not handling.mark_as_deleted:
                 found.append(f"{block}.purge_deleted_at_end_of_session has no effect without mark_as_deleted.")
+        if self.soft_purge_days and not (self.success_disposition.purges or self.reject_disposition.purges):
+            found.append("soft_purge_days has no effect: this job purges no message.")
         if self.reprocess and not self.success_disposition.marks:
             found.append("reprocess with neither mark makes one more ticket of every unread message in every run.")
         return found

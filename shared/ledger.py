@@ -62,6 +62,10 @@ class LedgerEntry:
     retry_at: datetime | None = None
     #: A raw copy is kept: the message was parked once.
     kept: bool = False
+    #: Until when a copy of the purged original is kept; None where none was.
+    kept_until: datetime | None = None
+    #: The id of the purged message whose kept copy is to be taken up in place of an original, or empty.
+    copy: str = ""
 
     @property
     def open(self) -> bool:
@@ -93,10 +97,11 @@ class LedgerEntry:
 
     def park(self, reason: str, disposition: Disposition = KEPT) -> "LedgerEntry":
         """Given up on. The original is never purged: ``disposition`` may only mark or move it."""
+        stays = self.disposition if self.copy else replace(disposition, purge=False)
         return replace(
             self,
-            stage=Stage.SET_ASIDE if disposition.marks else Stage.PARKED,
-            disposition=replace(disposition, purge=False),
+            stage=Stage.SET_ASIDE if disposition.marks and not self.copy else Stage.PARKED,
+            disposition=stays,
             reason=reason,
             retry_at=None,
             kept=True,
@@ -106,33 +111,46 @@ class LedgerEntry:
         """A person wants a parked message to be taken up again, with fresh attempts."""
         return replace(self, stage=Stage.FAILED, attempts=0)
 
+    def reprocess(self, purged_id: str) -> "LedgerEntry":
+        """A person wants another ticket of a purged message: the next generation, taken up from its kept copy."""
+        return replace(
+            self,
+            key=replace(self.key, generation=self.key.generation + 1),
+            stage=Stage.FAILED,
+            attempts=0,
+            reason="",
+            retry_at=None,
+            kept=False,
+            copy=purged_id,
+        )
+
+    def keep(self, until: datetime) -> "LedgerEntry":
+        """A copy of the original is kept before it goes."""
+        return replace(self, kept_until=until)
+
     def deliver(
         self, delivered: Delivered, disposition: Disposition, *, message_id: str = "", sha256: str = ""
     ) -> "LedgerEntry":
         """The ticket exists. From here on the message can only be disposed of."""
         return replace(
-            self,
-            stage=Stage.DELIVERED if disposition.marks else Stage.DONE,
+            self._decided(Stage.DELIVERED, disposition),
             ticket_id=delivered.ticket_id,
             action=delivered.action,
-            disposition=disposition,
             message_id=message_id,
             sha256=sha256,
             reason="",
-            retry_at=None,
         )
 
     def reject(self, reason: str, disposition: Disposition, *, message_id: str = "", sha256: str = "") -> "LedgerEntry":
         """A rule or a guard said no: no ticket, and not judged again."""
-        return replace(
-            self,
-            stage=Stage.REJECTED if disposition.marks else Stage.DONE,
-            disposition=disposition,
-            message_id=message_id,
-            sha256=sha256,
-            reason=reason,
-            retry_at=None,
-        )
+        decided = self._decided(Stage.REJECTED, disposition)
+        return replace(decided, message_id=message_id, sha256=sha256, reason=reason)
+
+    def _decided(self, stage: Stage, disposition: Disposition) -> "LedgerEntry":
+        """What was taken up from a copy has no original that could be disposed of; it stays known as purged."""
+        if self.copy:
+            return replace(self, stage=Stage.DONE, copy="", retry_at=None)
+        return replace(self, stage=stage if disposition.marks else Stage.DONE, disposition=disposition, retry_at=None)
 
     def dispose(self, handle: str) -> "LedgerEntry":
         """The original was marked. ``handle`` is how to find it now."""
@@ -142,7 +160,7 @@ class LedgerEntry:
 
     def finish(self) -> "LedgerEntry":
         """Nothing is left to do: purged, or gone from the mailbox."""
-        return replace(self, stage=Stage.PARKED if self.stage is Stage.SET_ASIDE else Stage.DONE)
+        return replace(self, stage=Stage.PARKED if self.stage is Stage.SET_ASIDE else Stage.DONE, copy="")
 
 
 def claim(ref: MessageRef, before: LedgerEntry | None, run_id: str) -> LedgerEntry:

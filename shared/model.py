@@ -484,3 +484,28 @@ class ParkedMessage:
     message_id: str = ""
     #: Whether the raw bytes could be fetched and kept.
     has_raw: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PurgedMessage:
+    """The kept copy of an original that a job removes from its mailbox for good: there until ``expires_at``."""
+
+    #: Begins with its time, written in digits: listings sort by it.
+    purged_id: str
+    key: MessageKey
+    #: When it was decided that the original goes; a moment before it went.
+    purged_at: datetime
+    #: From then on the copy is gone: the beginning of a day in UTC.
+    expires_at: datetime
+    size: int
+    sha256: str
+    #: The ticket that was made of it; empty for a rejected message.
+    ticket_id: str = ""
+    #: Why it was rejected; empty where it has a ticket.
+    reason: str = ""
+    subject: str = ""
+    sender: str = ""
+    message_id: str = ""
+    #: Where the bytes are: a blob that holds those of several messages, and where in it they begin.
+    blob: str = ""
+    offset: int = 0

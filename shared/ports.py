@@ -28,6 +28,7 @@ from shared.model import (
     MessageRef,
     ParkedMessage,
     Picking,
+    PurgedMessage,
     RawMessage,
     RunReport,
     RunRequest,
@@ -380,12 +381,24 @@ class Ledger(Protocol):
         """The entries of these messages; unknown ones are left out. Keyed by the ref's own key (generation 0)."""
         ...
 
-    def record(self, entries: Sequence[LedgerEntry]) -> None:
-        """Store these entries as they are now; all of up to 99 at once, or none. More are split in their order."""
+    def record(self, entries: Sequence[LedgerEntry], kept: Sequence[PurgedMessage] = ()) -> None:
+        """Store these entries as they are now; all of up to 99 at once, or none. More are split in their order.
+
+        ``kept`` are answers of `keep` for some of ``entries``. Each is listed together with its entry, at once or not
+        at all, and counts among the 99.
+        """
+        ...
+
+    def keep(self, originals: Sequence[tuple[PurgedMessage, bytes]]) -> Sequence[PurgedMessage]:
+        """Store the bytes of originals that are about to go for good; the same messages, with ``blob`` and ``offset``.
+
+        Up to 8 MB of them, or one message, take one request. Nothing is listed before `record` is given the answer;
+        bytes for which that never happens are removed on the day on which the messages would have expired.
+        """
         ...
 
     def kept_copy(self, entry: LedgerEntry) -> bytes | None:
-        """The raw copy of a message that was parked once, or None: what a retry falls back on."""
+        """The raw copy of a message that was parked once or is re-processed (``entry.copy``), or None."""
         ...
 
     def park(self, entry: LedgerEntry, parked: ParkedMessage, raw: bytes | None) -> None:
@@ -467,8 +480,8 @@ class JobStore(Protocol):
     def delete(self, job_id: str, *, revision: str | None = None) -> None:
         """Remove the job and its state. Raises `Stale` as `replace` does; a job that is not there is no fault.
 
-        Its ledger, run records and parked messages stay until their retention ends, so that a job made again under
-        the same id goes on where this one stopped.
+        Its ledger and parked messages stay, its run records and purged messages until their time is over, so that a job
+        made again under the same id goes on where this one stopped.
         """
         ...
 
@@ -528,6 +541,62 @@ class ParkedMessages(Protocol):
 
     def discard(self, job_id: str, parked_id: str) -> bool:
         """Forget the raw copy and the listing; the ledger still knows the message. False when there is none."""
+        ...
+
+
+class PurgedMessages(Protocol):
+    """Copies of originals that jobs removed from their mailboxes for good. Safe to share between threads.
+
+    A copy whose time is over is not there any more, whether or not its bytes have been removed yet.
+    """
+
+    def page(self, job_id: str, *, limit: int, cursor: str | None = None) -> tuple[list[PurgedMessage], str | None]:
+        """Newest first, and the cursor of the next page or None."""
+        ...
+
+    def get(self, job_id: str, purged_id: str) -> PurgedMessage | None:
+        """One of them, or None."""
+        ...
+
+    def raw(self, job_id: str, purged_id: str) -> Iterator[bytes] | None:
+        """The original bytes in chunks, or None when there is no such copy."""
+        ...
+
+    def reprocess(self, job_id: str, purged_id: str) -> bool:
+        """Let the next run take the copy through the rules of that time and make a further ticket of it.
+
+        The copy stays, and may be re-processed again after that run; until then, asking again changes nothing. False
+        when there is no such copy, when the job is gone or integrates another mailbox by now, or while the ledger has
+        something to do for the message, such as to remove its original.
+        """
+        ...
+
+    def discard(self, job_id: str, purged_id: str) -> bool:
+        """Remove the bytes and the listing before their time. False when there is no such copy."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tidied:
+    """What one pass of the housekeeping removed."""
+
+    purged_messages: int
+    blobs: int
+    run_records: int
+    #: Nothing is left to remove today; otherwise the time was up, and the next call goes on.
+    complete: bool
+
+
+class Housekeeping(Protocol):
+    """Removes what has been kept long enough. Safe to share between threads."""
+
+    def tidy(self, deadline: Deadline) -> Tidied | None:
+        """Remove expired copies and run records older than 90 days, until ``deadline``.
+
+        None where today's (UTC) is done already or another caller is at it: of many callers one does the work, once a
+        day. One that dies in the middle is followed by another some minutes later. Touches nothing that has not
+        expired, no parked message, and no ledger entry.
+        """
         ...
 
 

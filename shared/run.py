@@ -10,6 +10,7 @@
         claim                                 counts the attempt, before a message is touched
         fetch, parse, route
         deliver                               idempotent under the message's key
+        keep a copy                           of what is to be purged (soft purge)
         ledger: delivered                     before any disposition, always
         dispose                               read, deleted
         ledger: disposed
@@ -25,6 +26,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -44,6 +46,7 @@ from shared.jobs import Job, load_job
 from shared.ledger import LedgerEntry, Stage, batches, claim, claimable, suspicious, worn_out
 from shared.model import (
     KEPT,
+    Action,
     Decision,
     Delivered,
     Delivery,
@@ -52,6 +55,7 @@ from shared.model import (
     Message,
     MessageKey,
     MessageRef,
+    PurgedMessage,
     RawMessage,
     Reject,
     RunOutcome,
@@ -61,6 +65,7 @@ from shared.model import (
 )
 from shared.parking import parked_message, read_apart
 from shared.ports import Deadline, Fetched, Mailbox, OpenRequest, RunEnding, RunLease, Target, TargetRequest
+from shared.purging import is_kept, purged_message
 from shared.routing import refers_to, route
 from shared.tally import Tally
 
@@ -69,6 +74,9 @@ _log = logging.getLogger(__name__)
 #: Raw bytes in hand between two deliveries; parsed, they take a few times as much memory.
 _IN_HAND_BYTES = 8 * 1024 * 1024
 _MB = 1024 * 1024
+
+#: Entries and listings of copies that are written at once: a transaction takes 99 rows.
+_PAIRS = 49
 
 _WORN_OUT = "The worker stopped every time it handled this message."
 
@@ -113,6 +121,8 @@ class Run:
         self._claimed: dict[MessageKey, LedgerEntry] = {}
         self._deliveries: list[tuple[LedgerEntry, RawMessage, Delivery]] = []
         self._settled: list[LedgerEntry] = []
+        #: Copies of what was decided and is to be purged.
+        self._copies: list[tuple[PurgedMessage, bytes]] = []
         self._tickets_of_this_run: dict[str, str] = {}
         #: What the ledger said of the listed messages, by the key under which they are listed.
         self._known: Mapping[MessageKey, LedgerEntry] = {}
@@ -182,11 +192,11 @@ class Run:
                 # Not even its bytes can be had without the worker stopping.
                 self._park(entry, Unreadable(_WORN_OUT), None)
         in_hand = 0
-        for fetched in mailbox.fetch(
-            [entry.ref for entry in self._claimed.values()], max_bytes=self._job.max_message_mb * _MB
-        ):
-            entry = self._claimed[fetched.ref.key]
-            self._take_up(mailbox, entry, self._kept_copy(entry, fetched))
+        copied = [entry for entry in self._claimed.values() if entry.copy]
+        refs = [entry.ref for entry in self._claimed.values() if not entry.copy]
+        fetching = mailbox.fetch(refs, max_bytes=self._job.max_message_mb * _MB) if refs else ()
+        for fetched in chain(map(self._copy, copied), map(self._or_copy, fetching)):
+            self._take_up(mailbox, self._claimed[fetched.ref.key], fetched)
             in_hand += len(fetched.raw.data) if fetched.raw else 0
             if len(self._deliveries) >= self._target.batch or in_hand >= _IN_HAND_BYTES:
                 self._deliver(mailbox)
@@ -210,7 +220,7 @@ class Run:
         if message is None:
             return
         if again := self._seen_before(entry, message):
-            self._settled.append(again)
+            self._settle(again, message, raw)
             return
         if self._follows_one_in_hand(message):
             self._deliver(mailbox)
@@ -218,9 +228,10 @@ class Run:
         if isinstance(decision, Reject):
             self._tally.rejected += 1
             disposition = self._disposition(self._job.reject_disposition, raw)
-            self._settled.append(
-                entry.reject(decision.reason, disposition, message_id=message.message_id or "", sha256=message.sha256)
+            rejected = entry.reject(
+                decision.reason, disposition, message_id=message.message_id or "", sha256=message.sha256
             )
+            self._settle(rejected, message, raw)
         elif decision:
             self._deliveries.append((entry, raw, Delivery(entry.key, message, decision, raw.ref.received)))
 
@@ -232,7 +243,17 @@ class Run:
         if before.sha256 != message.sha256:
             return None
         delivered = Delivered(before.ticket_id, before.action)
-        return entry.deliver(delivered, before.disposition, message_id=before.message_id, sha256=before.sha256)
+        again = entry.deliver(delivered, before.disposition, message_id=before.message_id, sha256=before.sha256)
+        return replace(again, kept_until=before.kept_until)
+
+    def _settle(self, entry: LedgerEntry, message: Message, raw: RawMessage) -> None:
+        """Note what was decided; a copy goes with it where the original is to be purged."""
+        days, now = self._job.days_kept, self._services.clock()
+        if days and entry.undisposed and entry.disposition.purges and not is_kept(entry, now, days):
+            purged = purged_message(entry, message, now, days)
+            self._copies.append((purged, raw.data))
+            entry = entry.keep(purged.expires_at)
+        self._settled.append(entry)
 
     def _parse(self, entry: LedgerEntry, raw: RawMessage) -> Message:
         """Read a message. One that is taken up alone, since it may have stopped a worker, is read out of harm's way."""
@@ -262,10 +283,11 @@ class Run:
         return route(message, self._job.routing, reference=reference, threads=threads, tickets=tickets)
 
     def _deliver(self, mailbox: Mailbox) -> None:
-        """Have the tickets made; write that down; only then touch the originals."""
+        """Have the tickets made; keep copies; write both down; only then touch the originals."""
         deliveries, self._deliveries = self._deliveries, []
         answers = self._target.apply([delivery for _, _, delivery in deliveries]) if deliveries else []
         threads: dict[str, str] = {}
+        made: dict[MessageKey, Action] = {}
         for (entry, raw, delivery), answer in zip(deliveries, answers, strict=True):
             if isinstance(answer, MessageError):
                 self._fail(entry, answer, raw)
@@ -274,19 +296,28 @@ class Run:
             if message_id:
                 threads.setdefault(message_id, answer.ticket_id)
             disposition = self._disposition(self._job.success_disposition, raw)
-            self._settled.append(
-                entry.deliver(answer, disposition, message_id=message_id, sha256=delivery.message.sha256)
-            )
+            delivered = entry.deliver(answer, disposition, message_id=message_id, sha256=delivery.message.sha256)
+            self._settle(delivered, delivery.message, raw)
+            made[entry.key] = answer.action
         if threads:
             self._services.threads.remember(self._job.target.scope(), threads)
             for message_id, ticket_id in threads.items():
                 self._tickets_of_this_run.setdefault(message_id, ticket_id)
         settled, self._settled = self._settled, []
-        self._record_entries(settled)
-        for answer in answers:
-            if isinstance(answer, Delivered):
-                self._tally.delivered(answer.action)
+        self._record_settled(settled, made)
         self._dispose(mailbox, [entry for entry in settled if entry.undisposed])
+
+    def _record_settled(self, settled: Sequence[LedgerEntry], made: Mapping[MessageKey, Action]) -> None:
+        """Write down what was decided, with the copies of what is to go, and count the tickets that this is about."""
+        copies, self._copies = self._copies, []
+        kept = {one.key: one for one in self._ledger.keep(copies)} if copies else {}
+        step = _PAIRS if kept else max(1, len(settled))
+        for start in range(0, len(settled), step):
+            part = settled[start : start + step]
+            self._record_entries(part, [kept[entry.key] for entry in part if entry.key in kept])
+            for entry in part:
+                if entry.key in made:
+                    self._tally.delivered(made[entry.key])
 
     def _dispose(self, mailbox: Mailbox, entries: Sequence[LedgerEntry]) -> None:
         """Mark the originals as each entry says, and write that down."""
@@ -347,23 +378,30 @@ class Run:
     def _give_back(self) -> None:
         """Take back the claims on messages that nothing was decided for: what stopped us was not their fault."""
         claimed, self._claimed = list(self._claimed.values()), {}
-        self._deliveries, self._settled = [], []
+        self._deliveries, self._settled, self._copies = [], [], []
         if claimed:
             self._record_entries([entry.give_back() for entry in claimed])
 
-    def _kept_copy(self, entry: LedgerEntry, fetched: Fetched) -> Fetched:
+    def _or_copy(self, fetched: Fetched) -> Fetched:
         """A message that is retried after parking may have left the mailbox; its kept copy has not."""
         if not isinstance(fetched.error, MessageGone):
             return fetched
-        data = self._ledger.kept_copy(entry)
+        data = self._ledger.kept_copy(self._claimed[fetched.ref.key])
         return fetched if data is None else Fetched(fetched.ref, RawMessage(fetched.ref, data, len(data)))
+
+    def _copy(self, entry: LedgerEntry) -> Fetched:
+        """A purged message that is re-processed; the mailbox may give its name to another message by now."""
+        fetched = self._or_copy(Fetched(entry.ref, error=MessageGone("Its copy is not kept any more.")))
+        if fetched.raw is None:
+            self._tally.say("A purged message was to be re-processed, but its copy is not kept any more.")
+        return fetched
 
     # --- bookkeeping -------------------------------------------------------------------------------------------------
 
-    def _record_entries(self, entries: Sequence[LedgerEntry]) -> None:
+    def _record_entries(self, entries: Sequence[LedgerEntry], kept: Sequence[PurgedMessage] = ()) -> None:
         """Write entries to the ledger, and remember which of them the next run would find open."""
         if entries:
-            self._ledger.record(entries)
+            self._ledger.record(entries, kept)
         self._note(entries)
 
     def _note(self, entries: Sequence[LedgerEntry]) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.ledger import LedgerEntry, Stage
@@ -19,6 +19,7 @@ from shared.model import (
     MessageRef,
     Modify,
     ParkedMessage,
+    PurgedMessage,
     RawMessage,
     RunOutcome,
     RunReport,
@@ -195,3 +196,20 @@ def make_parked(uid: int = 1, job_id: str = "support", **changes: Any) -> Parked
         message_id=f"<{uid}@customer.example>",
     )
     return replace(parked, **changes)
+
+
+def make_purged(uid: int = 1, job_id: str = "support", **changes: Any) -> PurgedMessage:
+    """The listing of message ``uid`` whose original goes now, kept for two days; `Ledger.keep` says where."""
+    purged = PurgedMessage(
+        purged_id=f"purged-{uid}",
+        key=make_key(uid, job_id),
+        purged_at=NOW,
+        expires_at=NOW.replace(hour=0) + timedelta(days=3),
+        size=1000,
+        sha256=hashlib.sha256(str(uid).encode()).hexdigest(),
+        ticket_id=f"T-{uid}",
+        subject=f"Printer {uid} is on fire",
+        sender="ann@customer.example",
+        message_id=f"<{uid}@customer.example>",
+    )
+    return replace(purged, **changes)

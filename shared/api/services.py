@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from shared.connection import Way
 from shared.model import Clock
-from shared.ports import JobStore, ParkedMessages, RunQueue, Secrets, TicketStore
+from shared.ports import JobStore, ParkedMessages, PurgedMessages, RunQueue, Secrets, TicketStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +15,7 @@ class ApiServices:
     jobs: JobStore
     tickets: TicketStore
     parked: ParkedMessages
+    purged: PurgedMessages
     queue: RunQueue
     secrets: Secrets
     clock: Clock

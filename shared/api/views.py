@@ -15,6 +15,7 @@ from shared.model import (
     Health,
     JobRecord,
     ParkedMessage,
+    PurgedMessage,
     RunOutcome,
     RunReport,
     StoredAttachment,
@@ -376,6 +377,64 @@ def parked_view(parked: ParkedMessage) -> ParkedView:
         message_id=parked.message_id,
         mailbox=parked.mailbox,
         raw=f"{here}/raw" if parked.has_raw else None,
+    )
+
+
+# --- purged messages -------------------------------------------------------------------------------------------------
+
+
+class PurgedView(View):
+    """A message whose original was removed from the mailbox for good: its copy is kept for some days."""
+
+    id: str
+    job_id: str
+    purged_at: datetime = Field(description="When it was decided that the original goes, a moment before it went.")
+    expires_at: datetime = Field(description="From then on the copy is gone.")
+    ticket: str | None = Field(description="The ticket that was made of it; null for a rejected message.")
+    reason: str = Field(description="Why it was rejected; empty where it has a ticket.")
+    size: int = Field(description="Octets.")
+    sha256: str
+    subject: str
+    sender: str
+    message_id: str
+    mailbox: str
+    raw: str = Field(description="Where the original is.")
+
+
+class PurgedPage(View):
+    """Purged messages, newest first."""
+
+    items: list[PurgedView]
+    next: str | None = Field(description="The cursor of the next page; null on the last one.")
+
+
+class ReprocessedView(View):
+    """What came of asking for it."""
+
+    reprocessed: list[str] = Field(description="The next run takes these copies up and makes further tickets of them.")
+    refused: list[str] = Field(
+        description="There are no such copies, the job integrates another mailbox by now, or the message is still "
+        "being handled."
+    )
+
+
+def purged_view(purged: PurgedMessage) -> PurgedView:
+    """A purged message for people."""
+    here = f"/api/jobs/{purged.key.job_id}/purged/{quote(purged.purged_id, safe='')}"
+    return PurgedView(
+        id=purged.purged_id,
+        job_id=purged.key.job_id,
+        purged_at=purged.purged_at,
+        expires_at=purged.expires_at,
+        ticket=purged.ticket_id or None,
+        reason=purged.reason,
+        size=purged.size,
+        sha256=purged.sha256,
+        subject=purged.subject,
+        sender=purged.sender,
+        message_id=purged.message_id,
+        mailbox=purged.key.mailbox,
+        raw=f"{here}/raw",
     )
 
 

@@ -6,11 +6,14 @@
                              job:{id}                      config, plain columns, state, lease: ONE row
                              msg:{id}:{mailbox}:{item}     ledger, sorted as the mailbox sorts
                              parked:{id}:{newest first}    messages that were given up on
+                             purged:{id}:{newest first}    kept copies of purged messages
                              run:{id}:{newest first}       run records
                            PartitionKey = "mailbox"        which job integrates which mailbox
+                           PartitionKey = "housekeeping"   the day on which it was last done
     table {prefix}tickets  the embedded `table` target (see `tickets`)
     table {prefix}threads  PartitionKey = target scope     Message-ID -> ticket
     blobs {prefix}-tickets, {prefix}-parked
+    blobs {prefix}-purged  {day of expiry}/{job}/{any}     raw bytes of several messages, one behind the other
     queue {prefix}-runs
 
 A job's row and its ledger share a partition so that every ledger write can carry, in its own transaction, a conditional

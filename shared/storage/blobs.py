@@ -1,15 +1,22 @@
 """One blob container: made when first missed, its client opened when first used."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 
+from shared.errors import Unavailable
 from shared.storage.faults import storage_faults
 
 if TYPE_CHECKING:
     from azure.storage.blob import ContainerClient
+
+#: How many blobs one request removes at most (learn.microsoft.com/rest/api/storageservices/blob-batch).
+_BATCH = 256
+#: How often a blob that others keep changing is read again before we call storage unavailable.
+_TRIES = 20
 
 
 class Container:
@@ -40,13 +47,59 @@ class Container:
         chunks = self.stream(path)
         return None if chunks is None else b"".join(chunks)
 
-    def stream(self, path: str) -> Iterator[bytes] | None:
-        """The blob in chunks, or None."""
+    def stream(self, path: str, offset: int | None = None, length: int | None = None) -> Iterator[bytes] | None:
+        """The blob in chunks, or ``length`` octets of it from ``offset`` on; None where there is no such blob."""
         with storage_faults(f"reading blob {path}"):
             try:
-                return self._client.download_blob(path).chunks()
+                return self._client.download_blob(path, offset=offset, length=length).chunks()
             except ResourceNotFoundError:
                 return None
+
+    def erase(self, path: str, offset: int, length: int) -> None:
+        """Overwrite a part of the blob with zeros; a blob that is not there is no fault."""
+        for _ in range(_TRIES):
+            with storage_faults(f"erasing a part of blob {path}"):
+                try:
+                    found = self._client.download_blob(path)
+                    data = bytearray(found.readall())
+                    data[offset : offset + length] = bytes(length)
+                    self._client.upload_blob(
+                        path,
+                        bytes(data),
+                        overwrite=True,
+                        etag=found.properties.etag,
+                        match_condition=MatchConditions.IfNotModified,
+                    )
+                except ResourceModifiedError:
+                    continue
+                except ResourceNotFoundError:
+                    return
+                return
+        raise Unavailable(f"Blob {path} keeps changing.")
+
+    def folders(self) -> Iterator[str]:
+        """What the names begin with up to and with their first slash, in their order."""
+        from azure.storage.blob import BlobPrefix
+
+        with storage_faults("listing blobs"), suppress(ResourceNotFoundError):
+            for found in self._client.walk_blobs(delimiter="/"):
+                if isinstance(found, BlobPrefix):
+                    yield found.name
+
+    def names(self, prefix: str) -> Iterator[list[str]]:
+        """The names that begin with ``prefix``, page by page."""
+        with storage_faults(f"listing blobs {prefix}"), suppress(ResourceNotFoundError):
+            for page in self._client.list_blob_names(name_starts_with=prefix).by_page():
+                yield list(page)
+
+    def remove_all(self, paths: Sequence[str]) -> None:
+        """Remove blobs, with a request for each 256; those that are not there are no fault."""
+        for start in range(0, len(paths), _BATCH):
+            with storage_faults("removing blobs"):
+                answers = self._client.delete_blobs(*paths[start : start + _BATCH], raise_on_any_failure=False)
+                for answer in answers:
+                    if answer.status_code not in {202, 404}:
+                        raise Unavailable(f"Storage answered {answer.status_code} while removing blobs.")
 
     def remove(self, path: str) -> None:
         """Remove the blob; one that is not there is no fault."""

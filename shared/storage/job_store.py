@@ -10,6 +10,7 @@ from shared.ports import Claim
 from shared.storage.blobs import Container
 from shared.storage.keys import BUCKETS, bucket, digest, prefix_end, read_time, write_time
 from shared.storage.lease import TableRunLease
+from shared.storage.originals import Originals
 from shared.storage.rows import (
     config_columns,
     job_key,
@@ -34,9 +35,10 @@ _NOTE_COUNTS = timedelta(minutes=1)
 class TableJobStore:
     """See `shared.ports.JobStore`."""
 
-    def __init__(self, table: Table, copies: Container, clock: Clock, lease: timedelta) -> None:
+    def __init__(self, table: Table, copies: Container, originals: Originals, clock: Clock, lease: timedelta) -> None:
         self._table = table
         self._copies = copies
+        self._originals = originals
         self._clock = clock
         self._lease = lease
 
@@ -157,7 +159,9 @@ class TableJobStore:
             unfinished=record.state.unfinished or bool(record.state.lease_run),
         )
         held = replace(record, state=state, etag=etag)
-        return TableRunLease(self._table, self._copies, self._clock, held, token=token, lasts=self._lease)
+        return TableRunLease(
+            self._table, self._copies, self._originals, self._clock, held, token=token, lasts=self._lease
+        )
 
     def note(self, report: RunReport) -> None:
         """See the port."""

@@ -21,11 +21,12 @@ from datetime import timedelta
 
 from shared.errors import LeaseLost, MailConnectorError, Unavailable
 from shared.ledger import LedgerEntry
-from shared.model import Clock, JobRecord, MessageKey, MessageRef, ParkedMessage
+from shared.model import Clock, JobRecord, MessageKey, MessageRef, ParkedMessage, PurgedMessage
 from shared.ports import RunEnding
 from shared.storage.blobs import Container
 from shared.storage.keys import bucket, prefix_end, write_time
 from shared.storage.limits import TRANSACTION_ENTITIES
+from shared.storage.originals import Originals
 from shared.storage.rows import (
     copy_path,
     ending_columns,
@@ -33,9 +34,12 @@ from shared.storage.rows import (
     key_ranges,
     keys,
     ledger_prefix,
+    purged_key,
     read_entry,
+    read_purged,
     write_entry,
     write_parked,
+    write_purged,
     write_run,
 )
 from shared.storage.table import Row, RowConflict, Table, Write
@@ -50,7 +54,15 @@ class TableRunLease:
     """See `shared.ports.RunLease`. Its ledger and its heartbeat share the lock, hence one ETag."""
 
     def __init__(
-        self, table: Table, copies: Container, clock: Clock, record: JobRecord, *, token: str, lasts: timedelta
+        self,
+        table: Table,
+        copies: Container,
+        originals: Originals,
+        clock: Clock,
+        record: JobRecord,
+        *,
+        token: str,
+        lasts: timedelta,
     ) -> None:
         self._table = table
         self._clock = clock
@@ -65,7 +77,7 @@ class TableRunLease:
         #: What others did to the job while we run: had parked messages taken up again, moved it to another mailbox.
         self._reopened = False
         self._moved = False
-        self._ledger = TableLedger(self, table, copies, clock, record)
+        self._ledger = TableLedger(self, table, copies, clock, record, originals=originals)
         threading.Thread(target=self._renew, name=f"lease of {record.job_id}", daemon=True).start()
 
     @property
@@ -160,10 +172,20 @@ class TableRunLease:
 class TableLedger:
     """See `shared.ports.Ledger`."""
 
-    def __init__(self, lease: TableRunLease, table: Table, copies: Container, clock: Clock, record: JobRecord) -> None:
+    def __init__(
+        self,
+        lease: TableRunLease,
+        table: Table,
+        copies: Container,
+        clock: Clock,
+        record: JobRecord,
+        *,
+        originals: Originals,
+    ) -> None:
         self._lease = lease
         self._table = table
         self._copies = copies
+        self._originals = originals
         self._clock = clock
         self._job = record
 
@@ -187,18 +209,36 @@ class TableLedger:
                     found[key] = entry
         return found
 
-    def record(self, entries: Sequence[LedgerEntry]) -> None:
-        """See the port. A request for each 99 entries: the hundredth row is the fence."""
+    def record(self, entries: Sequence[LedgerEntry], kept: Sequence[PurgedMessage] = ()) -> None:
+        """See the port. A request for each 99 rows: the hundredth is the fence."""
         now = self._clock()
-        step = TRANSACTION_ENTITIES - 1
-        for start in range(0, len(entries), step):
-            part = entries[start : start + step]
-            columns = self._lease.mark_unfinished() if any(entry.open for entry in part) else {}
-            self._lease.write([Write("put", write_entry(entry, now)) for entry in part], columns)
+        listed = {one.key: one for one in kept}
+        writes: list[Write] = []
+        opens = False
+        for entry in entries:
+            listing = listed.get(entry.key)
+            rows = [write_entry(entry, now), *([write_purged(listing)] if listing else [])]
+            if len(writes) + len(rows) >= TRANSACTION_ENTITIES:
+                self._write(writes, opens=opens)
+                writes, opens = [], False
+            writes += [Write("put", row) for row in rows]
+            opens |= entry.open
+        if writes:
+            self._write(writes, opens=opens)
+
+    def _write(self, writes: Sequence[Write], *, opens: bool) -> None:
+        self._lease.write(writes, self._lease.mark_unfinished() if opens else {})
+
+    def keep(self, originals: Sequence[tuple[PurgedMessage, bytes]]) -> Sequence[PurgedMessage]:
+        """See the port."""
+        return self._originals.keep(originals)
 
     def kept_copy(self, entry: LedgerEntry) -> bytes | None:
         """See the port."""
-        return self._copies.read(copy_path(entry.key)) if entry.kept else None
+        job_id = entry.key.job_id
+        row = self._table.get(bucket(job_id), purged_key(job_id, entry.copy)) if entry.copy else None
+        data = self._originals.read(read_purged(row, job_id)) if row else None
+        return self._copies.read(copy_path(entry.key)) if data is None and entry.kept else data
 
     def park(self, entry: LedgerEntry, parked: ParkedMessage, raw: bytes | None) -> None:
         """See the port."""

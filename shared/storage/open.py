@@ -9,7 +9,7 @@ from azure.core.credentials import TokenCredential
 from azure.data.tables import TableServiceClient
 
 from shared.model import Clock
-from shared.ports import JobStore, ParkedMessages, RunQueue, Threads, TicketStore
+from shared.ports import Housekeeping, JobStore, ParkedMessages, PurgedMessages, RunQueue, Threads, TicketStore
 from shared.storage.table import Table
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ _CALLS: dict[str, Any] = {
     "retry_backoff_factor": 0.4,
     "retry_backoff_max": 8,
 }
+
+#: The blob and queue SDKs have a retry policy of their own, which by default waits for minutes: 0, 2, 4 seconds here.
+_RETRIES: dict[str, Any] = {"retry_total": 3, "initial_backoff": 0, "increment_base": 2, "random_jitter_range": 1}
 
 #: How long a mailbox stays held by a run that died. A live one renews three times as often.
 LEASE_SECONDS = 90.0
@@ -50,7 +53,7 @@ class Account:
         """The client of the blob service, imported only where blobs are used."""
         from azure.storage.blob import BlobServiceClient
 
-        settings = {**_CALLS, **options}
+        settings = {**_CALLS, **_RETRIES, **options}
         if self.connection_string:
             return BlobServiceClient.from_connection_string(self.connection_string, **settings)
         return BlobServiceClient(self.blob_url, credential=self.credential, **settings)
@@ -61,6 +64,7 @@ class Account:
 
         settings = {
             **_CALLS,
+            **_RETRIES,
             "message_encode_policy": TextBase64EncodePolicy(),
             "message_decode_policy": TextBase64DecodePolicy(),
             **options,
@@ -78,6 +82,8 @@ class Storage:
     tickets: TicketStore
     threads: Threads
     parked: ParkedMessages
+    purged: PurgedMessages
+    housekeeping: Housekeeping
     queue: RunQueue
 
 
@@ -95,8 +101,11 @@ def open_storage(
     ``on_request`` sees every request that leaves, retries included; tests count with it.
     """
     from shared.storage.blobs import Container
+    from shared.storage.housekeeping import TableHousekeeping
     from shared.storage.job_store import TableJobStore
+    from shared.storage.originals import Originals
     from shared.storage.parked import TableParkedMessages
+    from shared.storage.purged import TablePurgedMessages
     from shared.storage.run_queue import StorageRunQueue
     from shared.storage.threads import TableThreads
     from shared.storage.tickets import TableTicketStore
@@ -107,8 +116,9 @@ def open_storage(
     tables = account.tables(**options)
     jobs_table = Table(tables.get_table_client(f"{prefix}jobs"))
     parked_copies = Container(lambda: account.blobs(**options).get_container_client(f"{prefix}-parked"))
+    originals = Originals(Container(lambda: account.blobs(**options).get_container_client(f"{prefix}-purged")))
     return Storage(
-        jobs=TableJobStore(jobs_table, parked_copies, clock, timedelta(seconds=lease_seconds)),
+        jobs=TableJobStore(jobs_table, parked_copies, originals, clock, timedelta(seconds=lease_seconds)),
         tickets=TableTicketStore(
             Table(tables.get_table_client(f"{prefix}tickets")),
             Container(lambda: account.blobs(**options).get_container_client(f"{prefix}-tickets")),
@@ -116,6 +126,8 @@ def open_storage(
         ),
         threads=TableThreads(Table(tables.get_table_client(f"{prefix}threads")), clock),
         parked=TableParkedMessages(jobs_table, parked_copies, clock),
+        purged=TablePurgedMessages(jobs_table, originals, clock),
+        housekeeping=TableHousekeeping(jobs_table, originals, clock),
         queue=StorageRunQueue(lambda: account.queue(f"{prefix}-runs", **options)),
     )
 

@@ -15,6 +15,7 @@ from shared.model import (
     MessageKey,
     MessageRef,
     ParkedMessage,
+    PurgedMessage,
     RunOutcome,
     RunReport,
     Trigger,
@@ -52,6 +53,11 @@ def run_key(job_id: str, run_id: str) -> str:
 def parked_key(job_id: str, parked_id: str) -> str:
     """RowKey of a parked message: its id begins with its time, so the newest comes first."""
     return f"parked:{job_id}:{newest_first(escape(parked_id))}"
+
+
+def purged_key(job_id: str, purged_id: str) -> str:
+    """RowKey of the copy of a purged message: its id begins with its time, so the newest comes first."""
+    return f"purged:{job_id}:{newest_first(escape(purged_id))}"
 
 
 def ledger_prefix(job_id: str, mailbox: str = "") -> str:
@@ -175,6 +181,8 @@ def write_entry(entry: LedgerEntry, now: datetime) -> Row:
         "reason": cut_to_units(entry.reason, _TEXT_UNITS),
         "retry_at": write_time(entry.retry_at),
         "kept": entry.kept,
+        "kept_until": write_time(entry.kept_until),
+        "copy": entry.copy,
         "changed": write_time(now),
     }
 
@@ -195,6 +203,8 @@ def read_entry(row: Row, job_id: str, mailbox: str) -> LedgerEntry:
         reason=row["reason"],
         retry_at=read_time(row["retry_at"]),
         kept=row["kept"],
+        kept_until=read_time(row.get("kept_until", "")),
+        copy=row.get("copy", ""),
     )
 
 
@@ -223,7 +233,7 @@ def _distance(low: str, high: str) -> int:
     return int(high[-_DIGITS:]) - int(low[-_DIGITS:])
 
 
-# --- runs and parked messages ----------------------------------------------------------------------------------------
+# --- runs, parked and purged messages --------------------------------------------------------------------------------
 
 
 def write_run(report: RunReport) -> Row:
@@ -306,6 +316,47 @@ def read_parked(row: Row, job_id: str) -> ParkedMessage:
         sender=row["sender"],
         message_id=row["message_id"],
         has_raw=row["has_raw"],
+    )
+
+
+def write_purged(purged: PurgedMessage) -> Row:
+    """The listing of a kept copy as a row."""
+    return {
+        **keys(purged.key.job_id, purged_key(purged.key.job_id, purged.purged_id)),
+        "purged_id": purged.purged_id,
+        "mailbox": cut_to_units(purged.key.mailbox, 1_000),
+        "item": purged.key.item,
+        "generation": purged.key.generation,
+        "purged_at": write_time(purged.purged_at),
+        "expires": write_time(purged.expires_at),
+        "size": purged.size,
+        "sha256": purged.sha256,
+        "ticket_id": purged.ticket_id,
+        "reason": cut_to_units(purged.reason, 1_000),
+        "subject": cut_to_units(purged.subject, 500),
+        "sender": cut_to_units(purged.sender, 500),
+        "message_id": cut_to_units(purged.message_id, 1_000),
+        "blob": purged.blob,
+        "offset": purged.offset,
+    }
+
+
+def read_purged(row: Row, job_id: str) -> PurgedMessage:
+    """The reverse."""
+    return PurgedMessage(
+        purged_id=row["purged_id"],
+        key=MessageKey(job_id, row["mailbox"], row["item"], row["generation"]),
+        purged_at=_time(row["purged_at"]),
+        expires_at=_time(row["expires"]),
+        size=row["size"],
+        sha256=row["sha256"],
+        ticket_id=row["ticket_id"],
+        reason=row["reason"],
+        subject=row["subject"],
+        sender=row["sender"],
+        message_id=row["message_id"],
+        blob=row["blob"],
+        offset=row["offset"],
     )
 
 

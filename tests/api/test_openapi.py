@@ -14,6 +14,7 @@ from shared.api.faults import read_as
 from shared.api.records import check_job
 from shared.api.schedules import PreviewRequest, PreviewView
 from tests.api.test_parked import park
+from tests.api.test_purged import purge
 from tests.api.test_tickets import add
 from tests.api.world import World, make_job
 from tests.builders import make_attachment, make_report
@@ -109,6 +110,7 @@ def test_every_operation_is_what_the_document_says(world: World, document: dict[
     """Each operation is called once: its answer has a described status, and the body that is described for it."""
     world.create()
     park(world, 1, 2, 3)
+    purge(world, 4, 5, 6)
     world.storage.jobs.note(make_report())
     ticket = add(world, attachments=(make_attachment(),))
     entry = world.client.get(f"/api/tickets/{ticket}").json()["entries"][0]["id"]
@@ -131,6 +133,12 @@ def test_every_operation_is_what_the_document_says(world: World, document: dict[
         "retry_parked": (f"{job}/parked/parked-1/retry", {}),
         "retry_many": (f"{job}/parked/retry", {"json": {"ids": ["parked-2"]}}),
         "discard_parked": (f"{job}/parked/parked-3", {}),
+        "list_purged": (f"{job}/purged", {}),
+        "read_purged": (f"{job}/purged/purged-4", {}),
+        "read_purged_raw": (f"{job}/purged/purged-4/raw", {}),
+        "reprocess_purged": (f"{job}/purged/purged-4/reprocess", {}),
+        "reprocess_many": (f"{job}/purged/reprocess", {"json": {"ids": ["purged-5"]}}),
+        "discard_purged": (f"{job}/purged/purged-6", {}),
         "preview_schedule": ("/api/schedules/preview", {"json": {"schedule": {}}}),
         "list_tickets": ("/api/tickets", {}),
         "read_ticket": (f"/api/tickets/{ticket}", {}),

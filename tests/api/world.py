@@ -82,6 +82,7 @@ class World:
             "jobs": self.storage.jobs,
             "tickets": self.storage.tickets,
             "parked": self.storage.parked,
+            "purged": self.storage.purged,
             "queue": self.storage.queue,
             "secrets": self.secrets,
             "clock": self.clock,
@@ -93,7 +94,7 @@ class World:
     def lose_storage(self, error: Exception) -> None:
         """Let every port of storage raise ``error`` from now on."""
         away = cast("Any", Away(error))
-        self.serve(jobs=away, tickets=away, parked=away, queue=away)
+        self.serve(jobs=away, tickets=away, parked=away, purged=away, queue=away)
 
     def create(self, **changes: Any) -> httpx.Response:
         """Create a job, and give the answer."""

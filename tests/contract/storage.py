@@ -7,7 +7,16 @@ from threading import Barrier
 from typing import Any, Protocol, TypeVar
 
 from shared.model import JobRecord
-from shared.ports import JobStore, ParkedMessages, RunLease, RunQueue, Threads, TicketStore
+from shared.ports import (
+    Housekeeping,
+    JobStore,
+    ParkedMessages,
+    PurgedMessages,
+    RunLease,
+    RunQueue,
+    Threads,
+    TicketStore,
+)
 from tests.builders import make_claim, make_record
 
 T = TypeVar("T")
@@ -30,6 +39,12 @@ class Storage(Protocol):
 
     @property
     def parked(self) -> ParkedMessages: ...  # noqa: D102 - the type says it
+
+    @property
+    def purged(self) -> PurgedMessages: ...  # noqa: D102 - the type says it
+
+    @property
+    def housekeeping(self) -> Housekeeping: ...  # noqa: D102 - the type says it
 
     @property
     def queue(self) -> RunQueue: ...  # noqa: D102 - the type says it

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from shared.errors import LeaseLost
 from shared.ledger import LedgerEntry
-from shared.model import Health, JobRecord, MessageKey, MessageRef, ParkedMessage
+from shared.model import Health, JobRecord, MessageKey, MessageRef, ParkedMessage, PurgedMessage
 from shared.ports import Ledger, RunEnding
 from tests.fakes.rows import Place, Rows
 
@@ -86,14 +86,45 @@ class FakeLedger:
             found = {ref.key: self._entries.get(place(ref.key)) for ref in refs}
         return {key: entry for key, entry in found.items() if entry}
 
-    def record(self, entries: Sequence[LedgerEntry]) -> None:
+    def record(self, entries: Sequence[LedgerEntry], kept: Sequence[PurgedMessage] = ()) -> None:
         """See the port."""
-        for start in range(0, len(entries), TRANSACTION):
-            with self._rows.writing("ledger.record"):
-                self._store(entries[start : start + TRANSACTION])
+        listed = {one.key: one for one in kept}
+        part: list[LedgerEntry] = []
+        rows = 0
+        for entry in entries:
+            if rows + 1 + (entry.key in listed) > TRANSACTION:
+                self._store_listed(part, listed)
+                part, rows = [], 0
+            part.append(entry)
+            rows += 1 + (entry.key in listed)
+        if part:
+            self._store_listed(part, listed)
+
+    def _store_listed(self, part: Sequence[LedgerEntry], listed: Mapping[MessageKey, PurgedMessage]) -> None:
+        with self._rows.writing("ledger.record"):
+            self._store(part)
+            for one in (listed[entry.key] for entry in part if entry.key in listed):
+                self._rows.purged.setdefault(one.key.job_id, {})[one.purged_id] = one
+
+    def keep(self, originals: Sequence[tuple[PurgedMessage, bytes]]) -> Sequence[PurgedMessage]:
+        """See the port."""
+        if not originals:
+            return []
+        path = f"{originals[0][0].expires_at:%Y-%m-%d}/{next(self._rows.numbers)}"
+        placed: list[PurgedMessage] = []
+        whole = b""
+        for purged, data in originals:
+            placed.append(replace(purged, blob=path, offset=len(whole), size=len(data)))
+            whole += data
+        with self._rows.writing("ledger.keep"):
+            self._rows.originals[path] = whole
+        return placed
 
     def kept_copy(self, entry: LedgerEntry) -> bytes | None:
         """See the port."""
+        purged = self._rows.purged.get(entry.key.job_id, {}).get(entry.copy)
+        if purged and purged.blob in self._rows.originals:
+            return self._rows.originals[purged.blob][purged.offset : purged.offset + purged.size]
         return self._rows.copies.get((entry.key.job_id, place(entry.key)))
 
     def park(self, entry: LedgerEntry, parked: ParkedMessage, raw: bytes | None) -> None:

@@ -11,7 +11,7 @@ from threading import RLock
 from typing import TypeVar
 
 from shared.ledger import LedgerEntry
-from shared.model import Clock, JobRecord, ParkedMessage, RunReport
+from shared.model import Clock, JobRecord, ParkedMessage, PurgedMessage, RunReport
 from tests.fakes.faults import Faults
 
 T = TypeVar("T")
@@ -36,6 +36,9 @@ class Rows:
     parked: dict[str, dict[str, ParkedMessage]] = field(default_factory=dict)
     #: Raw copies by job and place.
     copies: dict[tuple[str, Place], bytes] = field(default_factory=dict)
+    purged: dict[str, dict[str, PurgedMessage]] = field(default_factory=dict)
+    #: Bytes of purged messages by path, several behind one another.
+    originals: dict[str, bytes] = field(default_factory=dict)
     #: For ETags and other marks that only need to differ.
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
 

@@ -13,6 +13,7 @@ from datetime import timedelta
 from shared.model import Clock, RunRequest
 from tests.fakes.jobs import FakeJobs
 from tests.fakes.parked import FakeParkedMessages
+from tests.fakes.purged import FakeHousekeeping, FakePurgedMessages
 from tests.fakes.rows import Rows
 from tests.fakes.tickets import FakeThreads, FakeTickets
 
@@ -45,6 +46,8 @@ class FakeStorage:
         self.tickets = FakeTickets(rows)
         self.threads = FakeThreads(rows)
         self.parked = FakeParkedMessages(rows)
+        self.purged = FakePurgedMessages(rows)
+        self.housekeeping = FakeHousekeeping(rows)
         self.queue = FakeRunQueue(rows)
         self._faults = rows.faults
 

@@ -26,6 +26,7 @@ from dev.host.process import PROJECT, HostProcess
 from dev.host.process import Event as HostEvent
 from dev.mailserver import MailServer
 from shared.api.records import check_job, save
+from shared.ports import Deadline
 from shared.schedule.cover import second_for
 from shared.storage import open_storage
 from tests.functions.worker import STATIC
@@ -133,6 +134,12 @@ def test_no_function_failed(seen: Seen) -> None:
     assert {event["function"] for events in seen.events for event in events if "function" in event} >= STATIC - {
         "health"
     }
+
+
+def test_the_sweep_tidies_up(azurite: Azurite, seen: Seen) -> None:
+    """By now one of the hosts has done the housekeeping of the day, so there is nothing left to do for others."""
+    storage = open_storage(connection_string=azurite.connection_string, prefix=PREFIX, clock=lambda: seen.changed)
+    assert storage.housekeeping.tidy(Deadline(seen.changed + timedelta(minutes=1), lambda: seen.changed)) is None
 
 
 # --- the scenario ----------------------------------------------------------------------------------------------------

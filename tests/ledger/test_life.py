@@ -56,6 +56,27 @@ class TestClaim:
         assert make_entry(attempts=0).give_back().attempts == 0
 
 
+class TestReprocess:
+    """`reprocess`: a purged message is taken up again from its kept copy."""
+
+    PURGED = Disposition(deleted=True, purge=True)
+
+    def test_is_the_next_generation_with_fresh_attempts(self) -> None:
+        """So its ticket is another one; what is known of the first is kept."""
+        gone = make_entry(attempts=4, kept=True).deliver(TICKET, self.PURGED, sha256="5a").finish()
+        again = gone.reprocess("purged-1")
+        assert (again.key, again.stage, again.attempts, again.kept) == (make_key(generation=1), Stage.FAILED, 0, False)
+        assert (again.copy, again.sha256, again.ticket_id) == ("purged-1", "5a", "T1")
+
+    def test_has_no_original_that_could_be_disposed_of(self) -> None:
+        """Delivered, rejected, given up on or gone: there is nothing to mark, and it stays known as purged."""
+        taken = replace(make_entry().deliver(TICKET, self.PURGED).finish().reprocess("purged-1"), stage=Stage.CLAIMED)
+        for done in (taken.deliver(TICKET, Disposition(read=True)), taken.reject("No.", self.PURGED), taken.finish()):
+            assert (done.stage, done.disposition, done.copy) == (Stage.DONE, self.PURGED, "")
+        parked = taken.park("No.", Disposition(read=True))
+        assert (parked.stage, parked.disposition, parked.copy) == (Stage.PARKED, self.PURGED, "purged-1")
+
+
 class TestOutcome:
     """`deliver`, `reject`, `fail`, `park` and `retry`."""
 

@@ -15,6 +15,7 @@ from shared.model import (
     MessageKey,
     MessageRef,
     ParkedMessage,
+    PurgedMessage,
     RunOutcome,
     RunReport,
     Trigger,
@@ -30,13 +31,15 @@ from shared.storage.rows import (
     read_entry,
     read_job,
     read_parked,
+    read_purged,
     read_run,
     write_due,
     write_entry,
     write_parked,
+    write_purged,
     write_run,
 )
-from tests.builders import NOW, make_entry, make_key, make_record, make_ref, make_report
+from tests.builders import NOW, make_entry, make_key, make_purged, make_record, make_ref, make_report
 
 #: What can be stored as it is: text without lone surrogates.
 texts = st.text(max_size=80)
@@ -62,6 +65,8 @@ entries = st.builds(
     reason=texts,
     retry_at=st.none() | instants,
     kept=st.booleans(),
+    kept_until=st.none() | instants,
+    copy=texts,
 )
 
 
@@ -85,6 +90,11 @@ def test_99_ledger_entries_fit_into_a_transaction() -> None:
         **lease_columns("run", "timer", token="t" * 32, fence=7, now=NOW, lasts=timedelta(seconds=90)),
     }
     assert 99 * wire_bytes(row) + wire_bytes(fence) < TRANSACTION_BYTES
+    listing = write_purged(
+        make_purged(reason=endless, subject=endless, sender=endless, message_id=endless, key=entry.key)
+    )
+    check_entity(listing)
+    assert 49 * (wire_bytes(row) + wire_bytes(listing)) + wire_bytes(fence) < TRANSACTION_BYTES
 
 
 records = st.builds(
@@ -180,6 +190,39 @@ def test_a_parked_message_comes_back(parked: ParkedMessage, long: str) -> None:
     cut = write_parked(replace(parked, reason=long, subject=long, sender=long, message_id=long))
     check_entity(cut)
     assert long.startswith(read_parked(cut, parked.job_id).subject)
+
+
+purged_messages = st.builds(
+    PurgedMessage,
+    purged_id=texts,
+    key=st.builds(MessageKey, job_id=job_ids, mailbox=texts, item=texts, generation=counts),
+    purged_at=instants,
+    expires_at=instants,
+    size=counts,
+    sha256=texts,
+    ticket_id=texts,
+    reason=texts,
+    subject=texts,
+    sender=texts,
+    message_id=texts,
+    blob=texts,
+    offset=counts,
+)
+
+
+@given(purged_messages)
+def test_a_purged_message_comes_back(purged: PurgedMessage) -> None:
+    """Every field, and where its bytes are."""
+    row = write_purged(purged)
+    check_entity(row)
+    assert read_purged(row, purged.key.job_id) == purged
+
+
+def test_a_row_from_before_soft_purge_is_read() -> None:
+    """An app that is updated goes on with the ledger that it has."""
+    row = write_entry(make_entry(), NOW)
+    del row["copy"], row["kept_until"]
+    assert read_entry(row, "support", make_entry().key.mailbox) == make_entry()
 
 
 @given(

@@ -1,0 +1,153 @@
+"""Removes what has been kept long enough: once a day, by one of all instances, a bounded time at a stretch."""
+
+from datetime import datetime, timedelta
+
+from shared.model import Clock
+from shared.ports import Deadline, Tidied
+from shared.storage.keys import BUCKETS, prefix_end, write_time
+from shared.storage.limits import TRANSACTION_ENTITIES
+from shared.storage.originals import Originals, expired
+from shared.storage.rows import run_key
+from shared.storage.table import Row, RowConflict, Table, Write
+
+#: How long run records are kept.
+RUN_RECORDS = timedelta(days=90)
+
+#: So long nobody else begins while one is at it; a stretch is much shorter.
+_HELD = timedelta(minutes=10)
+
+_KEYS: Row = {"PartitionKey": "housekeeping", "RowKey": "daily"}
+
+
+class TableHousekeeping:
+    """See `shared.ports.Housekeeping`.
+
+    The row of the housekeeping says on which day it was last done, by when whoever is at it must have finished, and how
+    many partitions are done: a stretch that runs out of time goes on there.
+    """
+
+    def __init__(self, table: Table, originals: Originals, clock: Clock) -> None:
+        self._table = table
+        self._originals = originals
+        self._clock = clock
+        #: The last day that this process knows to be done: the rest of that day costs no request.
+        self._done = ""
+
+    def tidy(self, deadline: Deadline) -> Tidied | None:
+        """See the port."""
+        now = self._clock()
+        today = f"{now:%Y-%m-%d}"
+        if self._done == today:
+            return None
+        row = self._table.get(_KEYS["PartitionKey"], _KEYS["RowKey"])
+        if row and row["day"] >= today:
+            self._done = today
+        if row and (row["day"] >= today or row["held_until"] > write_time(now)):
+            return None
+        # Half a day's work counts only on that day.
+        done = row["buckets"] if row and row["begun"] == today else 0
+        held: Row = {
+            **_KEYS,
+            "day": row["day"] if row else "",
+            "begun": today,
+            "buckets": done,
+            "held_until": write_time(now + _HELD),
+        }
+        claim = Write("merge", held, row["etag"]) if row else Write("insert", held)
+        try:
+            etag = self._table.write(claim)[0]
+        except RowConflict:
+            return None
+        stretch = _Stretch(self._table, self._originals, deadline)
+        done += stretch.rows(BUCKETS[done:])
+        complete = done == len(BUCKETS) and stretch.blobs()
+        released: Row = {**held, "buckets": done, "held_until": "", "day": today if complete else held["day"]}
+        try:
+            self._table.write(Write("merge", released, etag))
+        except RowConflict:
+            # We were so slow that another took over: it finds less to do.
+            return None
+        return Tidied(stretch.messages, stretch.files, stretch.records, complete=complete)
+
+
+class _Stretch:
+    """As much as can be done until the deadline, and what it came to."""
+
+    def __init__(self, table: Table, originals: Originals, deadline: Deadline) -> None:
+        self._table = table
+        self._originals = originals
+        self._deadline = deadline
+        self._now = deadline.clock()
+        self.messages = self.records = self.files = 0
+
+    def rows(self, parts: str | tuple[str, ...]) -> int:
+        """Remove expired rows from these partitions; how many of the partitions are done."""
+        for number, part in enumerate(parts):
+            if not (self._purged(part) and self._runs(part)):
+                return number
+        return len(parts)
+
+    def blobs(self) -> bool:
+        """Remove the bytes of every day that has expired; whether all are done."""
+        for day in self._originals.days():
+            if not expired(day, self._now.date()):
+                continue
+            for names in self._originals.of_day(day):
+                if self._deadline.passed:
+                    return False
+                self._originals.remove(names)
+                self.files += len(names)
+        return True
+
+    def _purged(self, part: str) -> bool:
+        removed, complete = self._remove(part, "purged:", "purged;", "expires le @limit", self._now)
+        self.messages += removed
+        return complete
+
+    def _runs(self, part: str) -> bool:
+        """Run records lie newest first, job by job: what is older than a run of that instant would be."""
+        instant = self._now - RUN_RECORDS
+        low = "run:"
+        while True:
+            found, _ = self._table.page(part, low, "run;", limit=1)
+            if not found:
+                return True
+            job_id = found[0]["RowKey"].split(":")[1]
+            end = prefix_end(f"run:{job_id}:")
+            oldest = run_key(job_id, f"{instant:%Y%m%dT%H%M%S}")
+            removed, complete = self._remove(part, oldest, end, "started le @limit", instant)
+            self.records += removed
+            if not complete:
+                return False
+            low = end
+
+    def _remove(self, part: str, low: str, high: str, where: str, limit: datetime) -> tuple[int, bool]:
+        """Remove those rows of a range that meet a condition; how many, and whether that is all."""
+        found = self._table.rows(
+            part,
+            low,
+            high,
+            where=where,
+            values={"limit": write_time(limit)},
+            select=["PartitionKey", "RowKey"],
+        )
+        removed = 0
+        page: list[Write] = []
+        for row in found:
+            page.append(Write("delete", {"PartitionKey": part, "RowKey": row["RowKey"]}))
+            if len(page) == TRANSACTION_ENTITIES:
+                removed += self._delete(page)
+                page = []
+            if self._deadline.passed:
+                return removed + self._delete(page), False
+        return removed + self._delete(page), not self._deadline.passed
+
+    def _delete(self, writes: list[Write]) -> int:
+        if not writes:
+            return 0
+        try:
+            self._table.write(*writes)
+        except RowConflict:
+            # A person discarded one of them just now.
+            return 0 if len(writes) == 1 else sum(self._delete([write]) for write in writes)
+        return len(writes)
