@@ -8,6 +8,7 @@ minute, hour, day, month and weekday in UTC, each in its field. A cover holds th
 expression that fires at every occurrence fires wherever the cover does, and none fires less.
 """
 
+from calendar import isleap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -25,6 +26,9 @@ _SHORT = 5 * 366
 #: Over so many days `Cover.excess` is counted: four years, leap day included.
 HORIZON = timedelta(days=4 * 365 + 1)
 
+
+#: Every kind of 28 February.
+_EVES = frozenset((2, 28, weekday) for weekday in range(7))
 
 #: What a day can be that is so many days (-1, 0, 1) from the one in question.
 _KindsAt = Callable[[int], Iterable[Kind]]
@@ -131,19 +135,27 @@ def _days_one_by_one(occurrences: Occurrences, first: datetime) -> Iterator[tupl
 def _days_by_kind(calendar: Calendar) -> Iterator[tuple[Sequence[int], _KindsAt]]:
     """Every kind of day of a schedule without an end in sight, with every way the clock can run on it."""
     falls = calendar.days.kinds()
+    before_leap_days = _before_leap_days(calendar, falls)
     for day, like in clock_days(calendar.zone):
         kinds = falls.intersection(like)
         if kinds:
             minutes = minutes_of(calendar.zone, day, calendar.times, repeats=calendar.repeats)
-            yield [minute - midnight(day) for minute in minutes], partial(_kinds_beside, kinds)
+            yield [minute - midnight(day) for minute in minutes], partial(_kinds_beside, kinds, before_leap_days)
 
 
 def _kind_beside(day: date, shift: int) -> Iterable[Kind]:
     return (kind_of(day + timedelta(shift)),)
 
 
-def _kinds_beside(kinds: frozenset[Kind], shift: int) -> Iterable[Kind]:
-    return {beside for kind in kinds for beside in neighbours(kind, shift)}
+def _before_leap_days(calendar: Calendar, falls: frozenset[Kind]) -> frozenset[Kind]:
+    """The kinds of 28 February on which it falls in leap years: the last day of the month, for one, never does."""
+    eves = [date(year, 2, 28) for year in range(2004, 2400, 4) if isleap(year)] if falls & _EVES else []
+    return frozenset(kind_of(eve) for eve in eves if calendar.days.first_from(eve) == eve)
+
+
+def _kinds_beside(kinds: frozenset[Kind], before_leap_days: frozenset[Kind], shift: int) -> Iterable[Kind]:
+    beside = {(kind, other) for kind in kinds for other in neighbours(kind, shift)}
+    return {other for kind, other in beside if kind not in _EVES or other[:2] != (2, 29) or kind in before_leap_days}
 
 
 def _measured(ncrontab: NCrontab, occurrences: Occurrences, first: datetime) -> Cover:

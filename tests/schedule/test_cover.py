@@ -115,6 +115,17 @@ def test_no_fire_that_no_occurrence_needs(schedule: Schedule) -> None:
     assert held == needed
 
 
+def test_the_last_day_of_february_is_followed_by_the_first_of_march_alone() -> None:
+    """In New York it ends on the next day in UTC: never the 29th, which follows the 28th only where it is the last."""
+    last_day = {"type": "monthly", "day": "last day"}
+    schedule = Schedule.model_validate(
+        {"pattern": last_day, "frequency": {"type": "once", "at": "23:30"}, "time_zone": "America/New_York"}
+    )
+    covering = cover(schedule)
+    assert covering is not None
+    assert covering.ncrontab.days == (1,)
+
+
 @given(expressions(second=False), zones, dates)
 @settings(max_examples=40, deadline=None)
 def test_covers_a_schedule_by_expression(text: str, zone: str, day: date) -> None:
