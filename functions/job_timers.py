@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import azure.functions as func
 
 from functions.wiring import account, services, settings
+from shared.events import Event, tell
 from shared.model import TimerColumns, Trigger
 from shared.schedule.ncrontab import NCrontab
 from shared.storage.timer_index import read_timers
@@ -34,7 +35,7 @@ def _jobs() -> list[TimerColumns]:
     try:
         storage = account()
     except Exception as fault:  # noqa: BLE001 (an identity that cannot be had must not cost the app its functions)
-        _log.error("timers_unread: there is no way to sign in to storage, so the sweep runs the jobs: %s", fault)
+        tell(_log, Event.TIMERS_UNREAD, f"there is no way to sign in to storage, so the sweep runs the jobs: {fault}")
         return []
     return read_timers(storage, settings().prefix, seconds=_SECONDS)
 
@@ -45,10 +46,10 @@ def _usable(job: TimerColumns) -> bool:
     try:
         NCrontab.parse(job.ncrontab)
     except ValueError as fault:
-        _log.error("timer_unusable: row %r of the job table gets no timer: %s", job.job_id, fault)
+        tell(_log, Event.TIMER_UNUSABLE, f"row {job.job_id!r} of the job table gets no timer: {fault}")
         return False
     if not _JOB_ID.fullmatch(job.job_id):
-        _log.error("timer_unusable: row %r of the job table is no job id.", job.job_id)
+        tell(_log, Event.TIMER_UNUSABLE, f"row {job.job_id!r} of the job table is no job id.")
         return False
     return True
 

@@ -16,11 +16,12 @@ def register(app: func.FunctionApp) -> None:
     @app.queue_trigger(arg_name="message", queue_name=f"{settings().prefix}-runs", connection="AzureWebJobsStorage")
     def run_queue(message: func.QueueMessage) -> None:
         from functions.running import run_and_log
+        from shared.events import Event, tell
         from shared.storage.run_queue import read_request
 
         try:
             request = read_request(message.get_body().decode())
         except (ValueError, KeyError, TypeError):
-            _log.error("run_request_unreadable: a message on the run queue is not one of ours; it is dropped.")
+            tell(_log, Event.RUN_REQUEST_UNREADABLE, "a message on the run queue is not one of ours; it is dropped.")
             return
         run_and_log(request.job_id, request.trigger, services(), run_id=request.run_id)

@@ -3,6 +3,7 @@
 import logging
 
 from shared.begin import Services
+from shared.events import Event, tell
 from shared.model import RunOutcome, Trigger
 from shared.run import run_job
 
@@ -14,16 +15,7 @@ def run_and_log(job_id: str, trigger: Trigger, services: Services, *, run_id: st
     report = run_job(job_id, trigger, services, run_id=run_id)
     if report is None:
         return
-    _log.log(
-        logging.ERROR if report.outcome is RunOutcome.FAILED else logging.INFO,
-        "run_ended: job %s, run %s, %s: %d received, %d created, %d updated, %d rejected, %d parked, %d errors",
-        job_id,
-        report.run_id,
-        report.outcome.value,
-        report.received,
-        report.created,
-        report.updated,
-        report.rejected,
-        report.parked,
-        report.errors,
-    )
+    counted = ("received", "created", "updated", "rejected", "parked", "errors")
+    counts = ", ".join(f"{getattr(report, name)} {name}" for name in counted)
+    level = logging.ERROR if report.outcome is RunOutcome.FAILED else logging.INFO
+    tell(_log, Event.RUN_ENDED, f"run {report.run_id}, {report.outcome.value}: {counts}", job=job_id, level=level)

@@ -16,9 +16,6 @@ _SCHEDULE = "5 * * * * *"
 #: A job's own timer fires within the minute of its occurrence; before that, it is not late.
 _GRACE = timedelta(seconds=60)
 
-#: Later than this, something is wrong that a person should know.
-_OVERDUE = timedelta(minutes=10)
-
 #: How long the housekeeping may take at a stretch; the next sweep goes on with it.
 _TIDYING = timedelta(seconds=30)
 
@@ -30,7 +27,9 @@ def register(app: func.FunctionApp, timers: Mapping[str, str]) -> None:
     @app.timer_trigger(schedule=_SCHEDULE, arg_name="timer", run_on_startup=False)
     def sweep(timer: func.TimerRequest) -> None:  # noqa: ARG001 (what is due is read from the table)
         from shared.begin import Services, new_run_id
+        from shared.events import Event, tell
         from shared.model import RunRequest, Trigger
+        from shared.standing import OVERDUE
 
         parts: Services = services()
         now = parts.clock()
@@ -38,27 +37,29 @@ def register(app: func.FunctionApp, timers: Mapping[str, str]) -> None:
             late = now - job.next_due
             if timers.get(job.job_id) == job.ncrontab and late < _GRACE:
                 continue
-            if late > _OVERDUE:
-                _log.error("job_overdue: job %s has been due for %s minutes.", job.job_id, late // timedelta(minutes=1))
+            if late > OVERDUE:
+                tell(
+                    _log,
+                    Event.JOB_OVERDUE,
+                    f"it has been due for {late // timedelta(minutes=1)} minutes.",
+                    job=job.job_id,
+                )
             parts.queue.put(RunRequest(job.job_id, new_run_id(now), Trigger.SWEEP))
         _tidy()
 
 
 def _tidy() -> None:
     """Once a day, remove what has expired. What goes wrong there is said, and disturbs nobody."""
+    from shared.events import Event, tell
     from shared.ports import Deadline
     from shared.storage.open import utc_now
 
     try:
         tidied = storage().housekeeping.tidy(Deadline(utc_now() + _TIDYING, utc_now))
     except Exception:  # noqa: BLE001 (whatever it is, the jobs are queued already, and tomorrow is another day)
-        _log.exception("housekeeping_failed: what has expired could not be removed; it is tried again.")
+        tell(_log, Event.HOUSEKEEPING_FAILED, "what has expired could not be removed; it is tried again.", trace=True)
         return
     if tidied:
-        _log.info(
-            "housekeeping: %d copies of purged messages (%d blobs) and %d run records were removed%s.",
-            tidied.purged_messages,
-            tidied.blobs,
-            tidied.run_records,
-            "" if tidied.complete else "; the next sweep goes on",
-        )
+        more = "" if tidied.complete else "; the next sweep goes on"
+        removed = f"{tidied.purged_messages} copies of purged messages ({tidied.blobs} blobs)"
+        tell(_log, Event.HOUSEKEEPING, f"{removed} and {tidied.run_records} run records were removed{more}.")

@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 from shared.errors import AuthFailed, ConfigInvalid, JobError, Unavailable
-from shared.model import Health
 
 _MINUTE = timedelta(minutes=1)
 
@@ -31,8 +30,3 @@ def job_pause(fault: JobError, failures: int, *, chance: float) -> timedelta:
 def message_pause(attempts: int) -> timedelta:
     """The pause before a message's next try after ``attempts`` (at least 1) of them: 1, 2, 4 minutes, up to an hour."""
     return min(60 * _MINUTE, _MINUTE * (1 << min(attempts - 1, 20)))
-
-
-def health_after(fault: JobError) -> Health:
-    """What a fault says of the job: it may pass, or a person must mend it."""
-    return Health.BLOCKED if isinstance(fault, AuthFailed | ConfigInvalid) else Health.FAILING

@@ -3,11 +3,12 @@
 import logging
 import secrets as chance
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 
+from shared.circuit import Circuit
 from shared.connectors import connector_for
 from shared.errors import LeaseHeld, Stale
 from shared.jobs import load_job
@@ -61,6 +62,8 @@ class Services:
     open_target: Callable[[TargetRequest], Target] = open_target
     #: Reads a message; called in a process of its own for one over which a worker stopped.
     parse: Callable[..., Message] = parse
+    #: Which servers are silent; one for all runs of the process.
+    circuit: Circuit = field(default_factory=Circuit)
 
 
 def new_run_id(now: datetime) -> str:

@@ -7,6 +7,7 @@
     │   ├── ConfigInvalid    the job cannot work as it is configured: a person must change it
     │   ├── AuthFailed       the server refused the sign-in: a person must look
     │   └── Unavailable      server, storage or target is away or busy: try again after a while
+    │       └── Unreachable  it gives no sign at all: every job on it is in the same place
     ├── MessageError         ends one message; the run goes on with the next
     │   ├── Unreadable       this message cannot be fetched or handled: counts as an attempt
     │   ├── Refused          the target will not take this message: counts as an attempt
@@ -67,6 +68,12 @@ class Unavailable(JobError):
         super().__init__(what, remedy=remedy)
         #: How long the other side asks us to stay away, when it said so.
         self.retry_after = retry_after
+
+
+class Unreachable(Unavailable):
+    """No connection: no such name, refused, no answer. Whatever else waits for that server need not try as well."""
+
+    code = "unreachable"
 
 
 class MessageError(MailConnectorError):

@@ -4,7 +4,7 @@ Every fault that can be seen without asking a server is found here, when the con
 """
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union, get_args
@@ -139,6 +139,13 @@ class Job(Settings):
         description="For so many days a copy is kept of every message that is purged; 0 for none. Left out: 30 where "
         "the server leaves no choice but to purge (POP3), else 0.",
     )
+    alarm_after_minutes: int = Field(
+        default=60,
+        ge=0,
+        le=10_080,
+        description="A message that waits longer for its ticket, counted from its arrival, makes the job delayed and "
+        "raises the alarm mail_waiting. 0: never.",
+    )
     schema_version: Literal[1] = Field(default=1, description="The form of this document.")
 
     @model_validator(mode="after")
@@ -176,6 +183,11 @@ class Job(Settings):
         if self.soft_purge_days is None:
             return _SOFT_PURGE_DAYS if self._fixed_disposition else 0
         return self.soft_purge_days
+
+    @property
+    def alarm_after(self) -> timedelta | None:
+        """How long a message may wait for its ticket; None: for ever."""
+        return timedelta(minutes=self.alarm_after_minutes) if self.alarm_after_minutes else None
 
     @property
     def success_disposition(self) -> Disposition:

@@ -388,10 +388,12 @@ class Health(StrEnum):
     """How a job is doing, so that a broken mailbox never looks like a quiet one."""
 
     HEALTHY = "healthy"
-    #: Its last run met a fault that may pass; it is tried again with back-off.
+    #: Its last run met a fault that mostly passes by itself, or mail waits longer than the job allows.
+    DELAYED = "delayed"
+    #: Such faults go on, or a run met a defect of ours: somebody should look.
     FAILING = "failing"
     #: Its last run met a fault that a person must mend (sign-in, configuration); it is tried again, rarely.
-    BLOCKED = "blocked"
+    PAUSED = "paused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,6 +412,8 @@ class JobState:
     #: Since when ``health`` is what it is.
     health_since: datetime | None = None
     last_error: str = ""
+    #: When the oldest of the messages arrived that the last run listed and made no ticket of; None where there is none.
+    waiting_since: datetime | None = None
     #: The run that holds the mailbox, and until when if it does not renew.
     lease_run: str = ""
     lease_trigger: str = ""

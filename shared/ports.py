@@ -105,6 +105,12 @@ class ServerSettings(Settings, ABC):
         """Where a run will connect to first, for the connection test."""
         return NoEndpoint("This mailbox is not reached over a network.")
 
+    @property
+    def reached_at(self) -> str:
+        """The server and port that a run connects to first; empty where that is none, or not known before."""
+        endpoint = self.endpoint_to_reach()
+        return f"{endpoint.host}:{endpoint.port}" if isinstance(endpoint, Endpoint) else ""
+
 
 class Secrets(Protocol):
     """Where secret values live. Safe to share between threads."""
@@ -438,6 +444,8 @@ class RunEnding:
     failures: int
     health: str
     last_error: str
+    #: See `JobState.waiting_since`.
+    waiting_since: datetime | None
     unfinished: bool
     cursor: str | None
 

@@ -25,13 +25,14 @@ import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain
 from typing import TypeVar
 
 from pydantic import ValidationError
 
-from shared.backoff import health_after, job_pause, message_pause
+from shared.backoff import job_pause, message_pause
 from shared.begin import Services, begin, new_run_id
 from shared.errors import (
     ConfigInvalid,
@@ -42,6 +43,7 @@ from shared.errors import (
     MessageGone,
     Unreadable,
 )
+from shared.events import Event, tell
 from shared.jobs import Job, load_job
 from shared.ledger import LedgerEntry, Stage, batches, claim, claimable, suspicious, worn_out
 from shared.model import (
@@ -51,7 +53,6 @@ from shared.model import (
     Delivered,
     Delivery,
     Disposition,
-    Health,
     Message,
     MessageKey,
     MessageRef,
@@ -67,6 +68,7 @@ from shared.parking import parked_message, read_apart
 from shared.ports import Deadline, Fetched, Mailbox, OpenRequest, RunEnding, RunLease, Target, TargetRequest
 from shared.purging import is_kept, purged_message
 from shared.routing import refers_to, route
+from shared.standing import events_after, health_after, waiting_sentence
 from shared.tally import Tally
 
 _log = logging.getLogger(__name__)
@@ -128,12 +130,16 @@ class Run:
         self._known: Mapping[MessageKey, LedgerEntry] = {}
         self._cursor = self._record.state.cursor
         self._mail_left = False
+        #: When the messages arrived that have no ticket yet, as far as that is known; and how long they may wait.
+        self._waiting: dict[MessageKey, datetime] = {}
+        self._alarm_after: timedelta | None = None
 
     def perform(self) -> RunReport:
         """The whole run. Raises `LeaseLost` when another run has taken over."""
         fault: JobError | None = None
         try:
             self._job = self._load()
+            self._alarm_after = self._job.alarm_after
             self._target = self._open_target()
             with self._open_mailbox() as mailbox:
                 self._finish_what_was_left(mailbox)
@@ -172,6 +178,11 @@ class Run:
             claimable, now=self._services.clock(), reprocess=self._job.reprocess, keeps_bytes=self._job.keeps_bytes
         )
         self._known = known
+        self._waiting = {
+            key: ref.received
+            for key, ref in refs.items()
+            if ref.received and (key not in known or known[key].undelivered)
+        }
         todo = [claiming(ref, known.get(key)) for key, ref in refs.items()]
         for batch in batches(filter(None, todo)):
             if self._deadline.passed:
@@ -373,7 +384,7 @@ class Run:
         self._note([given_up])
         self._tally.parked += 1
         self._tally.failed(f"A message was parked after {entry.attempts} attempts: {error}")
-        _log.error("message_parked: job %s gave up on message %s: %s", self._job.id, entry.key.item, error)
+        tell(_log, Event.MESSAGE_PARKED, f"gave up on message {entry.key.item}: {error}", job=self._job.id)
 
     def _give_back(self) -> None:
         """Take back the claims on messages that nothing was decided for: what stopped us was not their fault."""
@@ -413,6 +424,8 @@ class Run:
                 self._open.pop(entry.key, None)
             if entry.stage is not Stage.CLAIMED:
                 self._claimed.pop(entry.key, None)
+            if not entry.undelivered:
+                self._waiting.pop(_listed_key(entry), None)
 
     def _disposition(self, wanted: Disposition, raw: RawMessage) -> Disposition:
         """What happens to the original. One that is in no ticket as a whole must not go."""
@@ -456,14 +469,15 @@ class Run:
         )
 
     def _open_mailbox(self) -> Mailbox:
-        return self._services.open_mailbox(
-            OpenRequest(self._job.id, self._job.server, self._services.secrets, self._hard_deadline)
-        )
+        services, job = self._services, self._job
+        with services.circuit.calling(job.server.reached_at, job.id, services.clock):
+            return services.open_mailbox(OpenRequest(job.id, job.server, services.secrets, self._hard_deadline))
 
     def _end(self, fault: JobError | None) -> RunReport:
-        """Write the run record, the job's new state and the release."""
+        """Write the run record, the job's new state and the release; tell what is worth an alarm."""
         now = self._services.clock()
-        failures = self._record.state.failures + 1 if fault else 0
+        before = self._record.state
+        failures = before.failures + 1 if fault else 0
         # Should the continuation get lost on its way, the job is due and the sweep makes up for it.
         next_due = now if self._mail_left and self._record.enabled else None
         outcome = RunOutcome.CONTINUED if self._mail_left else RunOutcome.COMPLETED
@@ -472,19 +486,24 @@ class Run:
             self._tally.failed(str(fault))
             if self._record.enabled:
                 next_due = now + job_pause(fault, failures, chance=random.random())  # noqa: S311 (spreads load only)
-            _log.error("job_failed: job %s, run %s: %s", self._record.job_id, self._run_id, fault)
+        waiting_since = min(self._waiting.values(), default=None)
+        waits = waiting_sentence(waiting_since, now, self._alarm_after)
+        health = health_after(fault, failures, waits=bool(waits))
         report = self._tally.report(outcome, now)
         self._lease.finish(
             RunEnding(
                 report=report,
                 next_due=next_due,
                 failures=failures,
-                health=health_after(fault) if fault else Health.HEALTHY,
-                last_error=str(fault or ""),
+                health=health,
+                last_error=str(fault or waits),
+                waiting_since=waiting_since or (before.waiting_since if fault else None),
                 unfinished=bool(self._open) or not self._open_is_known,
                 cursor=self._cursor,
             )
         )
+        for event, sentence in events_after(before, health, fault, waits):
+            tell(_log, event, f"run {self._run_id}: {sentence}", job=self._record.job_id)
         if outcome is RunOutcome.CONTINUED:
             again = RunRequest(self._record.job_id, new_run_id(now), Trigger.CONTINUATION)
             self._services.queue.put(again)

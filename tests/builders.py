@@ -110,6 +110,7 @@ def make_ending(run_id: str = "run-1", job_id: str = "support", **changes: Any) 
         failures=0,
         health=Health.HEALTHY,
         last_error="",
+        waiting_since=None,
         unfinished=False,
         cursor=None,
     )

@@ -24,6 +24,7 @@ from shared.model import (
     TicketStatus,
     Trigger,
 )
+from shared.standing import standing
 
 
 class View(BaseModel):
@@ -43,10 +44,16 @@ class JobStateView(View):
     """What the runs of the job know. Read-only: sent back in a PUT, it is ignored."""
 
     created: datetime = Field(description="When the job was first stored.")
-    health: Health = Field(description="failing: a fault that may pass. blocked: a person must mend something.")
+    health: Health = Field(
+        description="delayed: a fault that mostly passes, or mail that waits too long. failing: such faults go on. "
+        "paused: a person must mend something."
+    )
     since: datetime | None = Field(description="Since when the health is what it is.")
     failures: int = Field(description="Runs in a row that failed.")
-    last_error: str = Field(description="What failed last, and what to do; empty when healthy.")
+    last_error: str = Field(description="Why it is not healthy, and what to do; empty when it is.")
+    waiting_since: datetime | None = Field(
+        description="When the oldest message arrived that the last run listed and made no ticket of."
+    )
     last_occurrence: datetime | None = Field(description="The newest occurrence of the schedule that a run took up.")
     next_due: datetime | None = Field(description="When the next run is due; null: never (disabled, or ended).")
     running: str | None = Field(description="The id of the run that holds the mailbox now.")
@@ -76,20 +83,48 @@ class JobPage(View):
     next: str | None = Field(description="The cursor of the next page; null on the last one.")
 
 
+class AlarmView(View):
+    """A job that is not healthy."""
+
+    job_id: str
+    job_name: str
+    health: Health
+    since: datetime | None = Field(description="Since when.")
+    why: str = Field(description="What is wrong, and what to do.")
+
+
+class AlarmsView(View):
+    """The jobs that are not healthy, in the order of their ids. Disabled ones are left out."""
+
+    items: list[AlarmView]
+
+
 def state_view(record: JobRecord, now: datetime) -> JobStateView:
     """The state of a job as it stands at ``now``."""
     state = record.state
     running = bool(state.lease_run) and state.lease_expires is not None and state.lease_expires > now
+    stands = standing(record, now)
     return JobStateView(
         created=state.created,
-        health=state.health,
-        since=state.health_since,
+        health=stands.health,
+        since=stands.since,
         failures=state.failures,
-        last_error=state.last_error,
+        last_error=stands.why,
+        waiting_since=state.waiting_since,
         last_occurrence=state.last_occurrence,
         next_due=state.next_due,
         running=state.lease_run if running else None,
         timer=record.ncrontab,
+    )
+
+
+def alarm_view(record: JobRecord, now: datetime) -> AlarmView | None:
+    """What is wrong with a job, or None."""
+    stands = standing(record, now)
+    if stands.health is Health.HEALTHY or not record.enabled:
+        return None
+    return AlarmView(
+        job_id=record.job_id, job_name=record.name, health=stands.health, since=stands.since, why=stands.why
     )
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from io import BufferedReader
 from urllib.parse import urlsplit
 
-from shared.errors import ConfigInvalid, JobError, Unavailable
+from shared.errors import ConfigInvalid, JobError, Unavailable, Unreachable
 from shared.ports import Deadline, Endpoint
 
 #: Seconds: for a TCP connection to come up; for a server to say nothing; for one exchange as a whole.
@@ -164,27 +164,27 @@ def https_endpoint(url: str, *, setting: str = "", ca_file: str | None = None) -
     )
 
 
-def no_such_host(address: str) -> Unavailable:
+def no_such_host(address: str) -> Unreachable:
     """DNS knows no address for it, or does not answer."""
-    return Unavailable(
+    return Unreachable(
         f"The host name of {address} cannot be resolved.", remedy="Check the server name and the DNS of the app."
     )
 
 
 def dial(host: str, port: int, *, seconds: float) -> socket.socket:
-    """A TCP connection whose time limit is ``seconds``. Raises `Unavailable`."""
+    """A TCP connection whose time limit is ``seconds``. Raises `Unreachable`."""
     address = f"{host}:{port}"
     try:
         return socket.create_connection((host, port), timeout=seconds)
     except (socket.gaierror, UnicodeError) as exc:
         raise no_such_host(address) from exc
     except TimeoutError as exc:
-        raise Unavailable(
+        raise Unreachable(
             f"{address} did not answer within {seconds:.0f} seconds.",
             remedy="Check the port and that a firewall lets the app through.",
         ) from exc
     except OSError as exc:
-        raise Unavailable(
+        raise Unreachable(
             f"{address} cannot be reached: {exc.strerror or type(exc).__name__}.",
             remedy="Check the server name and port, and that the server runs.",
         ) from exc

@@ -4,7 +4,7 @@ import socket
 import ssl
 
 from shared.connectors._ews_text import readable
-from shared.errors import ConfigInvalid, JobError, Unavailable
+from shared.errors import ConfigInvalid, JobError, Unavailable, Unreachable
 
 #: ``X509_V_ERR_*`` of OpenSSL (x509_vfy.h), as `ssl.SSLCertVerificationError.verify_code` has them.
 _NOT_YET_VALID, _EXPIRED = 9, 10
@@ -26,11 +26,11 @@ def network_fault(fault: OSError, host: str, doing: str) -> JobError:
     if isinstance(fault, ssl.SSLError):
         return _tls_fault(fault, host, doing)
     if isinstance(fault, socket.gaierror):
-        return Unavailable(
+        return Unreachable(
             f"The host name of {host} cannot be resolved.", remedy="Check the server name and the DNS of the app."
         )
     if isinstance(fault, ConnectionRefusedError):
-        return Unavailable(
+        return Unreachable(
             f"{host} cannot be reached: connection refused.", remedy="Check the server name and that the server runs."
         )
     if isinstance(fault, TimeoutError):

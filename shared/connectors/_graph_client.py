@@ -28,7 +28,7 @@ from msgraph.graph_request_adapter import GraphRequestAdapter, options
 from msgraph_core import GraphClientFactory  # type: ignore[import-untyped] # the package has no marker
 
 from shared.connectors._graph_answers import AGAIN, BUSY, Answer, Place, answer_of, busy, refusal
-from shared.errors import AuthFailed, JobError, MailConnectorError, Unavailable
+from shared.errors import AuthFailed, JobError, MailConnectorError, Unavailable, Unreachable
 from shared.ports import Deadline, Opening
 from shared.signin.entra import claims_in
 
@@ -56,6 +56,10 @@ class Forgotten(Unavailable):
 
 class Lost(Unavailable):
     """No answer came, or half of one, however often we asked. Whoever suspects a single message catches it."""
+
+
+class _Silent(Lost, Unreachable):
+    """There was no connection to lose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +241,8 @@ class Client:
             raise Lost(f"{self.place.root} did not finish {doing} in time.") from exc
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as exc:
             why = type(exc).__name__
-            raise Lost(f"The connection with {self.place.root} was lost while {doing} ({why}).") from exc
+            kind = _Silent if isinstance(exc, httpx.ConnectError | httpx.ConnectTimeout) else Lost
+            raise kind(f"The connection with {self.place.root} was lost while {doing} ({why}).") from exc
 
     async def _rest(self, answer: Answer | None, tried: int, doing: str) -> None:
         """Wait as long as Graph asks for, or ever longer where it does not say."""

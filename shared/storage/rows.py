@@ -114,6 +114,7 @@ def read_job(row: Row) -> JobRecord:
             health=Health(row.get("health", Health.HEALTHY)),
             health_since=read_time(row.get("health_since", "")),
             last_error=row.get("last_error", ""),
+            waiting_since=read_time(row.get("waiting_since", "")),
             lease_run=row.get("lease_run", ""),
             lease_trigger=row.get("lease_trigger", ""),
             lease_started=read_time(row.get("lease_started", "")),
@@ -148,6 +149,7 @@ def ending_columns(ending: RunEnding, now: datetime, *, health_before: str) -> R
         "failures": ending.failures,
         "health": ending.health,
         "last_error": cut_to_units(ending.last_error, _COMMENT_UNITS),
+        "waiting_since": write_time(ending.waiting_since),
         "unfinished": ending.unfinished,
         "cursor": ending.cursor or "",
     }

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Iterator
 
+from shared.events import Event, tell
 from shared.model import TimerColumns
 from shared.storage.keys import BUCKETS
 from shared.storage.open import Account
@@ -34,13 +35,13 @@ def read_timers(account: Account, prefix: str, *, seconds: float) -> list[TimerC
                     )
                 )
         except Exception as fault:  # noqa: BLE001 (see the docstring)
-            _log.error("timers_unread: the job table could not be read, so the sweep runs the jobs: %s", fault)
+            tell(_log, Event.TIMERS_UNREAD, f"the job table could not be read, so the sweep runs the jobs: {fault}")
         finally:
             done.set()
 
     threading.Thread(target=read, name="timer index", daemon=True).start()
     if not done.wait(seconds):
-        _log.error("timers_unread: the job table did not answer within %s s, so the sweep runs the jobs.", seconds)
+        tell(_log, Event.TIMERS_UNREAD, f"the job table did not answer within {seconds} s, so the sweep runs the jobs.")
     return list(found)
 
 

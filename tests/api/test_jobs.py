@@ -246,7 +246,7 @@ def test_a_changed_config_of_a_failing_job_is_tried_at_once(world: World) -> Non
     """Whoever corrects a job does not wait for the end of its back-off."""
     world.create()
     lease = world.storage.jobs.begin(stored(world), make_claim())
-    lease.finish(make_ending(failures=3, health="blocked", next_due=NOW + timedelta(hours=6)))
+    lease.finish(make_ending(failures=3, health="paused", next_due=NOW + timedelta(hours=6)))
     world.clock.advance(timedelta(minutes=1))
     cured = world.client.patch("/api/jobs/support", json={"name": "Other"}, headers={"If-Match": "*"})
     assert cured.json()["state"]["next_due"] == "2026-11-23T12:01:00Z"

@@ -143,6 +143,7 @@ def test_every_operation_is_what_the_document_says(world: World, document: dict[
         "list_tickets": ("/api/tickets", {}),
         "read_ticket": (f"/api/tickets/{ticket}", {}),
         "read_attachment": (f"/api/tickets/{ticket}/entries/{entry}/attachments/0", {}),
+        "list_alarms": ("/api/alarms", {}),
         "read_health": ("/api/health", {}),
         "delete_job": (job, {}),
     }

@@ -244,14 +244,14 @@ class TestFinish:
             make_ending(
                 next_due=LATER + timedelta(hours=1),
                 failures=2,
-                health=Health.BLOCKED,
+                health=Health.PAUSED,
                 last_error="The server refused the sign-in: é😀.",
                 unfinished=True,
                 cursor="c" * 2000,
             )
         )
         state = stored(storage).state
-        assert (state.failures, state.health, state.unfinished) == (2, Health.BLOCKED, True)
+        assert (state.failures, state.health, state.unfinished) == (2, Health.PAUSED, True)
         assert (state.last_error, state.cursor) == ("The server refused the sign-in: é😀.", "c" * 2000)
         assert state.next_due == LATER + timedelta(hours=1)
         assert (state.created, state.last_occurrence) == (NOW, NOW)
@@ -287,7 +287,7 @@ class TestFinish:
     def test_health_knows_since_when(self, storage: Storage, runs: Runs, clock: FakeClock) -> None:
         """The instant moves when the health changes and stays while it does not."""
         since = []
-        for number, health in enumerate((Health.FAILING, Health.FAILING, Health.BLOCKED, Health.HEALTHY)):
+        for number, health in enumerate((Health.FAILING, Health.FAILING, Health.PAUSED, Health.HEALTHY)):
             run_id = f"run-{number}"
             lease = runs.begin(run_id=run_id)
             clock.advance(MOMENT)

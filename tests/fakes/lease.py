@@ -49,6 +49,7 @@ class FakeLease:
                 health=health,
                 health_since=before.health_since if health == before.health else rows.clock(),
                 last_error=ending.last_error,
+                waiting_since=ending.waiting_since,
                 unfinished=ending.unfinished or before.reopened != self._record.state.reopened,
                 cursor=ending.cursor if stored.mailbox == self._record.mailbox else None,
                 lease_run="",

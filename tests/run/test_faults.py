@@ -33,7 +33,7 @@ def test_a_fault_ends_the_run_and_is_told(nth: int) -> None:
     assert report.comments == ("The server does not answer. It is tried again by itself.",)
     assert [entry.attempts for entry in world.ledger().values() if entry.undelivered] == [0] * 2 * (2 < nth < 7)
     state = world.state()
-    assert (state.health, state.failures, state.last_error) == (Health.FAILING, 1, report.comments[0])
+    assert (state.health, state.failures, state.last_error) == (Health.DELAYED, 1, report.comments[0])
     assert (state.lease_run, state.unfinished) == ("", nth > 2)
     assert world.later().outcome is RunOutcome.COMPLETED
     assert (world.subjects(), world.flags()) == ([["First"], ["Second"]], {})
@@ -52,13 +52,13 @@ class Expected:
 @pytest.mark.parametrize(
     ("fault", "expected"),
     [
-        (Unavailable("Away."), Expected(Health.FAILING, MINUTE, 2 * MINUTE)),
+        (Unavailable("Away."), Expected(Health.DELAYED, MINUTE, 2 * MINUTE)),
         (
             Unavailable("Busy.", retry_after=timedelta(hours=2)),
-            Expected(Health.FAILING, timedelta(hours=2), timedelta(hours=2)),
+            Expected(Health.DELAYED, timedelta(hours=2), timedelta(hours=2)),
         ),
-        (AuthFailed("Wrong password."), Expected(Health.BLOCKED, 15 * MINUTE, 30 * MINUTE)),
-        (ConfigInvalid("No such folder."), Expected(Health.BLOCKED, 5 * MINUTE, 10 * MINUTE)),
+        (AuthFailed("Wrong password."), Expected(Health.PAUSED, 15 * MINUTE, 30 * MINUTE)),
+        (ConfigInvalid("No such folder."), Expected(Health.PAUSED, 5 * MINUTE, 10 * MINUTE)),
     ],
     ids=["away", "busy", "password", "folder"],
 )
@@ -96,7 +96,7 @@ def test_a_stored_config_that_is_not_valid_is_told() -> None:
     report = world.report(Trigger.TIMER)
     assert report.outcome is RunOutcome.FAILED
     assert "Save the job again through the API" in report.comments[0]
-    assert world.state().health is Health.BLOCKED
+    assert world.state().health is Health.PAUSED
     assert world.run(Trigger.TIMER) is None
 
 

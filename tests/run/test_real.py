@@ -193,11 +193,11 @@ def broken(real: Real, folder: Path) -> dict[str, tuple[dict[str, Any], Health, 
     (nobody,) = free_ports(1)
     stranger = Authority(folder)
     return {
-        "password": ({"username": "nobody@example.com"}, Health.BLOCKED, "nobody@example.com"),
-        "folder": ({"folder": "No/Such"}, Health.BLOCKED, "No/Such"),
-        "secret": ({"password_secret": "lost"}, Health.BLOCKED, "lost"),
-        "away": ({"port": nobody}, Health.FAILING, str(nobody)),
-        "certificate": ({"ca_file": str(stranger.ca_file)}, Health.BLOCKED, "certificate"),
+        "password": ({"username": "nobody@example.com"}, Health.PAUSED, "nobody@example.com"),
+        "folder": ({"folder": "No/Such"}, Health.PAUSED, "No/Such"),
+        "secret": ({"password_secret": "lost"}, Health.PAUSED, "lost"),
+        "away": ({"port": nobody}, Health.DELAYED, str(nobody)),
+        "certificate": ({"ca_file": str(stranger.ca_file)}, Health.PAUSED, "certificate"),
     }
 
 
