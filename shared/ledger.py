@@ -182,6 +182,9 @@ def claim(ref: MessageRef, before: LedgerEntry | None, run_id: str) -> LedgerEnt
 #: A message that kills the worker takes its batch along; so its second try is in small company, and its third alone.
 _COMPANY = (99, 10, 1)
 
+#: The sizes in the order in which their messages are taken up.
+_ORDER = (10, 99, 1)
+
 
 #: From this time on a message is taken up alone; before that, it may be an innocent one in bad company.
 _ALONE = len(_COMPANY)
@@ -223,8 +226,11 @@ def claimable(
 def batches(
     todo: Iterable[tuple[MessageRef, LedgerEntry | None]],
 ) -> Iterator[list[tuple[MessageRef, LedgerEntry | None]]]:
-    """Group messages for claiming: fresh ones first and many at a time, the most suspicious ones last and alone."""
-    groups: dict[int, list[tuple[MessageRef, LedgerEntry | None]]] = {size: [] for size in _COMPANY}
+    """Group messages for claiming: those of a run that did not end, fresh ones, and last and alone the suspicious.
+
+    The first are mostly innocent, and fresh ones may be replies to them.
+    """
+    groups: dict[int, list[tuple[MessageRef, LedgerEntry | None]]] = {size: [] for size in _ORDER}
     for ref, entry in sorted(todo, key=lambda pair: pair[1].attempts if pair[1] else 0):
         attempts = entry.attempts if entry else 0
         groups[_COMPANY[min(attempts, _ALONE - 1)]].append((ref, entry))

@@ -173,7 +173,9 @@ class Run:
         self._tally.in_box = listing.in_box
         left = {_listed_key(entry): entry for entry in self._open.values() if entry.undelivered}
         known = {**self._ledger.look_up(listing.refs), **left}
-        refs = {key: entry.ref for key, entry in left.items()} | {ref.key: ref for ref in listing.refs}
+        # What was left and is not listed any more is older than what is; the listing has the order of arrival.
+        listed = {ref.key: ref for ref in listing.refs}
+        refs = {key: entry.ref for key, entry in left.items() if key not in listed} | listed
         claiming = partial(
             claimable, now=self._services.clock(), reprocess=self._job.reprocess, keeps_bytes=self._job.keeps_bytes
         )

@@ -130,11 +130,11 @@ class Tables:
         self._service = TableServiceClient.from_connection_string(azurite.connection_string)
         self._prefix = prefix
 
-    def rows(self, table: str, begin: str) -> list[dict[str, Any]]:
-        """Every row of ``table`` whose RowKey begins with ``begin``, which ends in a colon."""
+    def rows(self, table: str, begin: str, *, where: str = "") -> list[dict[str, Any]]:
+        """Every row of ``table`` whose RowKey begins with ``begin``, which ends in a colon, and that fits ``where``."""
         end = begin.removesuffix(":") + ";"
         client = self._service.get_table_client(f"{self._prefix}{table}")
-        condition = "RowKey ge @begin and RowKey lt @end"
+        condition = "RowKey ge @begin and RowKey lt @end" + (f" and {where}" if where else "")
         return [dict(row) for row in client.query_entities(condition, parameters={"begin": begin, "end": end})]
 
     def subjects(self) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 from shared.ledger import Stage
 from shared.model import Action, RunOutcome, Trigger
 from tests.fakes.mailbox import Stored
-from tests.run.world import WideTarget, World, mail, reply
+from tests.run.world import Killed, WideTarget, World, mail, reply
 
 OURS = {"X_Mail_Connector": "support"}
 EVERYTHING = {"mark_as_read": True, "mark_as_deleted": True, "purge_deleted_at_end_of_session": True}
@@ -286,3 +286,16 @@ def test_a_purged_message_that_is_there_again() -> None:
     assert (report.created, report.updated, report.purged, report.errors) == (0, 0, 1, 0)
     assert world.subjects() == [["First"]]
     assert world.flags() == {}
+
+
+def test_a_reply_that_comes_after_a_killed_run_finds_its_ticket() -> None:
+    """The tickets were made and nobody wrote it down; the reply is fresh. It must not be routed before its question."""
+    world = World()
+    world.deliver(mail("Printer"))
+    world.steps.fail_next(5, Killed(), after=True)
+    with pytest.raises(Killed):
+        world.report()
+    assert world.steps.taken[-1] == "apply"
+    world.deliver(reply("Re: Printer", to="Printer"))
+    world.later()
+    assert world.subjects() == [["Printer", "Re: Printer"]]

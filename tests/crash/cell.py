@@ -1,0 +1,259 @@
+"""One cell of the crash matrix: a job is struck at a point, the next runs go on, and what came of it is judged.
+
+The judge reads the tables with the storage SDK alone, and the mailbox as another client of the server.
+"""
+
+import json
+import os
+import signal
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from subprocess import PIPE, Popen
+from types import TracebackType
+from typing import Any, Self
+
+from dev.azurite import Azurite
+from shared.api.records import check_job, record_of
+from shared.jobs import new_state
+from shared.model import Trigger
+from shared.storage import open_storage
+from tests.crash.poison import POISON
+from tests.crash.worker import Order
+from tests.run.real import Tables
+from tests.run.world import mail, reply
+from tests.servers.counterparts import Counterpart, Counterparts
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+#: After so many runs a job that still is not quiet is stuck.
+_RUNS = 6
+_HOUR = 3_600.0
+
+#: Its only occurrence within a day is the one for which the first run is started.
+_SCHEDULE = {"pattern": {"type": "yearly", "month": "january", "day": 1}, "frequency": {"type": "once", "at": "03:00"}}
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """What happens to one run: at ``point`` it is killed, or paused until others have done its work."""
+
+    point: str
+    pause: bool = False
+
+    def __str__(self) -> str:
+        return f"{'paused' if self.pause else 'killed'} {self.point}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is wrong in the end, as sentences; nothing, as it should be."""
+
+    lost: tuple[str, ...] = ()
+    doubled: tuple[str, ...] = ()
+    stuck: tuple[str, ...] = ()
+    #: How many of the strikes hit.
+    struck: int = 0
+
+    def __str__(self) -> str:
+        return f"{len(self.lost)}/{len(self.doubled)}/{len(self.stuck)}"
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """All of them."""
+        return (*self.lost, *self.doubled, *self.stuck)
+
+
+class Cells:
+    """Cells of one connector, each with a mailbox and a job of its own, on one storage. A context manager."""
+
+    def __init__(self, azurite: Azurite, servers: Counterparts, kind: str, *, prefix: str) -> None:
+        self._azurite, self._servers, self._kind, self._prefix = azurite, servers, kind, prefix
+        self._ahead = timedelta(0)
+        self._storage = open_storage(connection_string=azurite.connection_string, prefix=prefix, clock=self._now)
+        self._tables = Tables(azurite, prefix)
+        self._count = 0
+        self._resources = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._folder = Path(self._resources.enter_context(tempfile.TemporaryDirectory()))
+        program = [sys.executable, "-m", "tests.crash.worker"]
+        self._worker = self._resources.enter_context(Popen(program, cwd=_ROOT, stdin=PIPE, stdout=PIPE, text=True))
+        # The first run makes the tables, with requests that no later one has.
+        self._run(self._job()[1])
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._worker.stdin
+        self._worker.stdin.close()
+        self._resources.close()
+
+    def points(self, *before: Strike) -> list[str]:
+        """The points of a run that nothing happens to, after runs that these happened to."""
+        mailbox, order = self._job()
+        for strike in before:
+            self._strike(order, strike)
+            order = self._later(order)
+        self._run(order)
+        verdict = self._judge(mailbox, order)
+        assert not verdict.faults, f"{self._kind}: not even without a strike: {verdict.faults}"
+        return [line for line in Path(order.told).read_text().splitlines() if not line.startswith("outcome")]
+
+    def strike(self, *strikes: Strike) -> Verdict:
+        """Let one run after another be struck, then let runs go on as the sweep would start them, and judge."""
+        mailbox, order = self._job()
+        struck, paused = 0, []
+        for strike in strikes:
+            pid = self._strike(order, strike)
+            struck += pid is not None
+            paused += [pid] if pid and strike.pause else []
+            order = self._later(order)
+        order = self._until_quiet(order)
+        for pid in paused:
+            os.kill(pid, signal.SIGCONT)
+            self._ask(json.dumps({"wait": pid}))
+            order = self._until_quiet(order)
+        return replace(self._judge(mailbox, order), struck=struck)
+
+    def hold(self, point: str) -> tuple[bool, Verdict]:
+        """While one instance stands at ``point``, another one asks; then the first is killed. Did the other wait?"""
+        mailbox, order = self._job()
+        pid = self._strike(order, Strike(point, pause=True))
+        assert pid, f"{self._kind}: no run came to {point}"
+        other = replace(order, trigger=Trigger.MANUAL, told=f"{order.told}-other")
+        self._run(other)
+        waited = "outcome none" in Path(other.told).read_text()
+        os.kill(pid, signal.SIGKILL)
+        self._ask(json.dumps({"wait": pid}))
+        order = self._until_quiet(self._later(order))
+        return waited, self._judge(mailbox, order)
+
+    # --- runs --------------------------------------------------------------------------------------------------------
+
+    def _now(self) -> datetime:
+        return datetime.now(UTC) + self._ahead
+
+    def _job(self) -> tuple[Counterpart, Order]:
+        """A mailbox with two questions, a reply, one of our own mails and one that cannot be read, and its job."""
+        self._count += 1
+        self._ahead = timedelta(0)
+        name = f"cell-{self._count}"
+        mailbox = self._servers.new(self._kind)
+        mailbox.deliver(
+            mail(f"{name} first"),
+            mail(f"{name} second"),
+            reply(f"{name} reply", to=f"{name} first"),
+            mail(f"{name} own", X_Mail_Connector="1"),
+            mail(f"{name} poison", **{POISON.replace("-", "_"): "1"}),
+        )
+        document = {"id": name, "server": mailbox.block, "max_attempts": 1, "schedule": _SCHEDULE, **mailbox.handling}
+        now = self._now()
+        state = replace(new_state(now - timedelta(days=1)), next_due=now - timedelta(seconds=1))
+        self._storage.jobs.create(record_of(check_job(document), state))
+        order = Order(
+            connection_string=self._azurite.connection_string,
+            prefix=self._prefix,
+            job_id=name,
+            given=mailbox.given,
+            trigger=Trigger.TIMER,
+            ahead_seconds=0,
+            told=str(self._folder / name),
+        )
+        return mailbox, order
+
+    def _later(self, order: Order) -> Order:
+        """The same an hour on, when no lease of a dead run holds any more, started by the sweep."""
+        self._ahead += timedelta(seconds=_HOUR)
+        return replace(order, trigger=Trigger.SWEEP, ahead_seconds=self._ahead.total_seconds())
+
+    def _until_quiet(self, order: Order) -> Order:
+        """Run the job as long as the sweep finds it due."""
+        for _ in range(_RUNS):
+            if not self._due(order):
+                break
+            self._run(order)
+            order = self._later(order)
+        return order
+
+    def _due(self, order: Order) -> bool:
+        return order.job_id in {job.job_id for job in self._storage.jobs.overdue(self._now())}
+
+    def _strike(self, order: Order, strike: Strike) -> int | None:
+        """The process that was struck; None where the run did not come to the point."""
+        number = signal.SIGSTOP if strike.pause else signal.SIGKILL
+        answer = self._ask(replace(order, strike_at=strike.point, signal=number).line())
+        if strike.pause and os.WIFSTOPPED(answer["status"]):
+            return int(answer["pid"])
+        if os.WIFSIGNALED(answer["status"]) and not strike.pause:
+            return int(answer["pid"])
+        assert os.waitstatus_to_exitcode(answer["status"]) == 0, f"{self._kind}: a run failed by itself: {order.job_id}"
+        return None
+
+    def _run(self, order: Order) -> None:
+        status = self._ask(order.line())["status"]
+        assert os.waitstatus_to_exitcode(status) == 0, f"{self._kind}: a run failed by itself: {order.job_id}"
+
+    def _ask(self, line: str) -> dict[str, Any]:
+        assert self._worker.stdin
+        assert self._worker.stdout
+        self._worker.stdin.write(line + "\n")
+        self._worker.stdin.flush()
+        answer: dict[str, Any] = json.loads(self._worker.stdout.readline())
+        return answer
+
+    # --- the judge ---------------------------------------------------------------------------------------------------
+
+    def _judge(self, mailbox: Counterpart, order: Order) -> Verdict:
+        """Tickets, parked messages, originals and the ledger against what five messages must have become."""
+        name = order.job_id
+        first, second, answer, own, poison = (
+            f"{name} {text}" for text in ("first", "second", "reply", "own", "poison")
+        )
+        tickets, entries = self._subjects("ticket:", name), self._subjects("entry:", name)
+        parked = Counter(row["subject"] for row in self._tables.rows("jobs", f"parked:{name}:"))
+        wanted = (
+            ("ticket", tickets, (first, second)),
+            ("entry", entries, (first, second, answer)),
+            ("parked message", parked, (poison,)),
+        )
+        lost = [f"no {what}: {one}" for what, found, due in wanted for one in due if not found[one]]
+        doubled = [
+            f"{times} times a {what}, {int(one in due)} due: {one}"
+            for what, found, due in wanted
+            for one, times in found.items()
+            if times > (one in due)
+        ]
+        return Verdict(
+            tuple(lost), tuple(doubled), tuple(self._stuck(mailbox, order, (first, second, answer), own, poison))
+        )
+
+    def _subjects(self, begin: str, name: str) -> Counter[str]:
+        rows = self._tables.rows("tickets", begin, where=f"subject ge '{name} ' and subject lt '{name}!'")
+        return Counter(row["subject"] for row in rows)
+
+    def _stuck(self, mailbox: Counterpart, order: Order, handled: Sequence[str], own: str, poison: str) -> list[str]:
+        """Originals that are not as the job wants them, messages that the ledger has open, a job that is still due."""
+        ends = {**dict.fromkeys(handled, mailbox.ends["ticket"]), own: mailbox.ends["rejected"]}
+        ends[poison] = mailbox.ends["parked"]
+        shown = mailbox.originals()
+        wrong = [
+            f"the original of {subject!r} is {found!r}, not {end!r}"
+            for subject, end in ends.items()
+            if (found := shown.get(subject, "gone")) != end
+        ]
+        rows = self._tables.rows("jobs", f"msg:{order.job_id}:")
+        wrong += [f"the ledger has {row['item']} open ({row['stage']})" for row in rows if row["open"]]
+        record = self._storage.jobs.read(order.job_id)
+        assert record
+        if record.state.lease_run:
+            wrong.append("a lease is left")
+        if self._due(order):
+            wrong.append("the job is still due")
+        return wrong
