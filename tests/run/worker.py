@@ -32,8 +32,8 @@ def tell(what: str) -> None:
 class ToldMailbox:
     """A mailbox whose calls are told before and after."""
 
-    def __init__(self, inner: Mailbox) -> None:
-        self._inner = inner
+    def __init__(self, inner: Mailbox, *, name: str = "") -> None:
+        self._inner, self._name = inner, name
 
     def __enter__(self) -> Self:
         self._inner.__enter__()
@@ -46,27 +46,27 @@ class ToldMailbox:
 
     def candidates(self, picking: Picking) -> Listing:
         """See `Mailbox.candidates`."""
-        tell("listing")
+        tell(f"{self._name}listing")
         return self._inner.candidates(picking)
 
     def fetch(self, refs: Sequence[MessageRef], *, max_bytes: int) -> Iterator[Fetched]:
         """See `Mailbox.fetch`."""
-        tell("fetching")
+        tell(f"{self._name}fetching")
         yield from self._inner.fetch(refs, max_bytes=max_bytes)
-        tell("fetched")
+        tell(f"{self._name}fetched")
 
     def dispose(self, refs: Sequence[MessageRef], disposition: Disposition) -> Sequence[Disposed]:
         """See `Mailbox.dispose`."""
-        tell("marking")
+        tell(f"{self._name}marking")
         answers = self._inner.dispose(refs, disposition)
-        tell("marked")
+        tell(f"{self._name}marked")
         return answers
 
     def purge(self, refs: Sequence[MessageRef]) -> Sequence[Disposed]:
         """See `Mailbox.purge`."""
-        tell("purging")
+        tell(f"{self._name}purging")
         answers = self._inner.purge(refs)
-        tell("purged")
+        tell(f"{self._name}purged")
         return answers
 
     def hindrances(self, disposition: Disposition) -> Sequence[Hindrance]:
