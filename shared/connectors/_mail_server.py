@@ -2,17 +2,21 @@
 
 import unicodedata
 from abc import ABC
+from collections.abc import Mapping
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from shared.ports import Endpoint, ServerSettings
+from shared.ports import Endpoint, OpenRequest, ServerSettings
+from shared.signin.entra import AnyEntraSignIn, Cloud, CloudName
+from shared.signin.google import Google
+from shared.signin.mail import MailLogin, MailSignIn, Protocol, mail_login
 
 _INSECURE = frozenset({"starttls_if_available", "none"})
 
 
 class MailServerSettings(ServerSettings, ABC):
-    """A server on a port, and a user of it."""
+    """A server on a port, and a user of it who signs in with a password or a token."""
 
     #: With TLS from the start, and without.
     ports: ClassVar[tuple[int, int]]
@@ -30,6 +34,13 @@ class MailServerSettings(ServerSettings, ABC):
         default="tls", description="TLS from the start, STARTTLS or nothing, STARTTLS if offered, or plain text."
     )
     username: str = Field(min_length=1, max_length=320)
+    password_secret: str | None = Field(
+        default=None, min_length=1, max_length=127, description="The name of the secret, not the password."
+    )
+    sign_in: MailSignIn | None = Field(
+        default=None, description="With a token (XOAUTH2) in place of a password: Exchange Online or Google."
+    )
+    cloud: CloudName = Field(default="global", description="Of Exchange Online, where sign_in is for that.")
     ca_file: str | None = Field(
         default=None, min_length=1, description="PEM file with the CAs to trust in place of the system's."
     )
@@ -56,6 +67,18 @@ class MailServerSettings(ServerSettings, ABC):
         if self.ca_file and self.security == "none":
             raise ValueError("ca_file has no use with security 'none': there is no certificate to check.")
         return self
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        if (self.password_secret is None) == (self.sign_in is None):
+            raise ValueError("Give either password_secret or sign_in, and not both.")
+        if self.cloud != "global" and not isinstance(self.sign_in, AnyEntraSignIn):
+            raise ValueError("cloud has a use only together with sign_in for Exchange Online.")
+        return self
+
+    def secret_names(self) -> frozenset[str]:
+        """See `ServerSettings.secret_names`."""
+        return self.sign_in.secret_names() if self.sign_in else frozenset({str(self.password_secret)})
 
     @property
     def effective_port(self) -> int:
@@ -94,3 +117,23 @@ class MailServerSettings(ServerSettings, ABC):
         if self.security == "starttls_if_available":
             return (f"Whoever can change traffic to {self.host} can have the {what} sent in plain text.",)
         return ()
+
+
+def token_login(
+    request: OpenRequest, protocol: Protocol, *, clouds: Mapping[CloudName, Cloud], google: Google
+) -> MailLogin | None:
+    """The token with which the job signs in, or None where it has a password.
+
+    Raises `AuthFailed`, `ConfigInvalid` or `Unavailable`.
+    """
+    settings: MailServerSettings = request.settings
+    if settings.sign_in is None:
+        return None
+    return mail_login(
+        settings.sign_in,
+        user=settings.username,
+        protocol=protocol,
+        secrets=request.secrets,
+        cloud=clouds[settings.cloud],
+        google=google,
+    )

@@ -1,4 +1,4 @@
-"""Signing in to POP3 with a password, and what a refusal means (RFC 1939 section 7, RFC 5034, RFC 2449, RFC 3206)."""
+"""Signing in to POP3 with a password or a token (RFC 1939 section 7, RFC 5034); refusals (RFC 2449, RFC 3206)."""
 
 import hashlib
 import re
@@ -7,6 +7,7 @@ from typing import Literal
 
 from shared.connectors._pop_connection import Connection, Refusal
 from shared.errors import AuthFailed, ConfigInvalid, JobError, Unavailable
+from shared.signin.mail import MailLogin
 
 Authentication = Literal["auto", "plain", "user", "apop"]
 
@@ -34,6 +35,27 @@ def sign_in(connection: Connection, username: str, password: str, *, secret: str
         # Some servers repeat the command that they refuse, so the refusal itself must not be seen.
         said = refusal.said.replace(password, "(the password)") or "no reason given"
         raise _meaning(connection, refusal, said, username=username, secret=secret) from None
+
+
+def sign_in_by_token(connection: Connection, login: MailLogin) -> None:
+    """AUTH XOAUTH2, with the token in a line of its own, which may be longer than a command (RFC 5034 section 4).
+
+    Raises `AuthFailed`, `ConfigInvalid` or `Unavailable`.
+    """
+    if "XOAUTH2" not in connection.capabilities.get("SASL", ()):
+        raise ConfigInvalid(
+            f"{connection.address} takes no tokens (it does not offer SASL XOAUTH2), so none was sent.",
+            remedy="Check host, and that the connection is secured by TLS; with another server use password_secret.",
+        )
+    dialogue = login.dialogue()
+    try:
+        said = connection.authenticate("XOAUTH2", dialogue.answer)
+    except Refusal as refusal:
+        if refusal.temporary:
+            raise Unavailable(f"Mailbox {login.user!r} on {connection.address} is not available now.") from None
+        raise login.refused(refusal.said, failure=dialogue.failure, address=connection.address) from None
+    if closed := login.closed(said, address=connection.address):
+        raise closed
 
 
 def _offered(connection: Connection) -> Authentication:

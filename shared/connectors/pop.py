@@ -1,16 +1,19 @@
-"""POP3 mailboxes with a password: what a job says about one, and how it is opened."""
+"""POP3 mailboxes with a password or a token: what a job says about one, and how it is opened."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from shared.connectors._mail_server import MailServerSettings
+from shared.connectors._mail_server import MailServerSettings, token_login
 from shared.connectors._pop_connection import PORTS, Connection, connect
 from shared.connectors._pop_mailbox import PopMailbox
-from shared.connectors._pop_sign_in import Authentication, sign_in
+from shared.connectors._pop_sign_in import Authentication, sign_in, sign_in_by_token
 from shared.model import Disposition
 from shared.ports import Connector, Opening, OpenRequest
+from shared.signin.entra import CLOUDS, Cloud, CloudName
+from shared.signin.google import GOOGLE, Google
 
 
 class Pop3Settings(MailServerSettings):
@@ -20,7 +23,6 @@ class Pop3Settings(MailServerSettings):
     starttls: ClassVar[Literal["imap4", "pop3"]] = "pop3"
 
     type: Literal["pop3"]
-    password_secret: str = Field(min_length=1, max_length=127, description="The name of the secret, not the password.")
     authentication: Authentication = Field(
         default="auto", description="How the password is sent: what the server offers, AUTH PLAIN, USER/PASS, or APOP."
     )
@@ -29,30 +31,37 @@ class Pop3Settings(MailServerSettings):
     def _apop_can_send_the_name(self) -> Self:
         if self.authentication == "apop" and " " in self.username:
             raise ValueError("APOP has no way to send a user name with a blank in it.")
+        if self.sign_in and self.authentication != "auto":
+            raise ValueError("authentication is about passwords; leave it out together with sign_in.")
         return self
 
     def identity(self) -> str:
         """See `ServerSettings.identity`."""
         return f"pop3:{self.place}/{self.user}"
 
-    def secret_names(self) -> frozenset[str]:
-        """See `ServerSettings.secret_names`."""
-        return frozenset({self.password_secret})
-
     def warnings(self) -> tuple[str, ...]:
         """See `ServerSettings.warnings`."""
+        if self.sign_in:
+            return self.exposed("token and all mail")
         return self.exposed("mail" if self.authentication == "apop" else "password and all mail")
 
 
-def _sign_in(connection: Connection, *, request: OpenRequest) -> None:
+def _sign_in(
+    connection: Connection, *, request: OpenRequest, clouds: Mapping[CloudName, Cloud], google: Google
+) -> None:
     settings: Pop3Settings = request.settings
-    secret = settings.password_secret
     request.begins(Opening.SIGN_IN)
-    sign_in(connection, settings.username, request.secrets.get(secret), secret=secret, how=settings.authentication)
+    if login := token_login(request, "POP3", clouds=clouds, google=google):
+        sign_in_by_token(connection, login)
+    else:
+        secret = str(settings.password_secret)
+        sign_in(connection, settings.username, request.secrets.get(secret), secret=secret, how=settings.authentication)
     request.begins(Opening.MAILBOX)
 
 
-def open_mailbox(request: OpenRequest) -> PopMailbox:
+def open_mailbox(
+    request: OpenRequest, *, clouds: Mapping[CloudName, Cloud] = CLOUDS, google: Google = GOOGLE
+) -> PopMailbox:
     """Connect, sign in and list. Raises `ConfigInvalid`, `AuthFailed` or `Unavailable`."""
     settings: Pop3Settings = request.settings
     dial = partial(
@@ -62,7 +71,7 @@ def open_mailbox(request: OpenRequest) -> PopMailbox:
         security=settings.security,
         ca_file=settings.ca_file,
         deadline=request.deadline,
-        prove=partial(_sign_in, request=request),
+        prove=partial(_sign_in, request=request, clouds=clouds, google=google),
     )
     return PopMailbox(dial, job_id=request.job_id, identity=settings.identity())
 
