@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WORKERS ?= 2
 
-.PHONY: help demo test check run bench crash-matrix lock format clean
+.PHONY: help demo test check run bench contract crash-matrix lock format clean
 
 help:
 	@echo "make demo    see the whole thing work: mailbox to tickets, on this machine, in about a minute"
@@ -14,6 +14,7 @@ help:
 	@echo "make check   formatting, lint, types, dependency direction"
 	@echo "make run     a local host with Azurite, to try the API by hand"
 	@echo "make bench   benchmarks, as ratios"
+	@echo "make contract  the Mailbox contract over every mail server, as a table"
 	@echo "make crash-matrix  kill a run at every point, for every connector, and judge from outside (about 20 minutes)"
 	@echo "make lock    pin the newest dependencies into requirements*.txt"
 	@echo "make clean   remove everything that the other targets made"
@@ -44,6 +45,10 @@ run: $(READY)
 
 bench: $(READY)
 	@for script in dev/bench/[a-z]*.py; do echo "== $$script"; $(BIN)/python -m $$(echo $${script%.py} | tr / .) || exit 1; done
+
+contract: $(READY)
+	@$(BIN)/python -m tests.servers.prepare
+	@$(BIN)/python -m tests.contract.table
 
 crash-matrix: $(READY)
 	@$(BIN)/python -m tests.servers.prepare

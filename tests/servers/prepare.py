@@ -7,11 +7,12 @@ import sys
 import pytest
 
 from dev.azurite import VERSION, AzuriteFault, install
+from tests.servers.cyrus import ensure_unpacked, unpacked
 from tests.servers.dovecot import ensure_installed, program
 
 
 def main() -> int:
-    """0 when both servers are there, 1 when one cannot be had."""
+    """0 when all servers are there, 1 when one cannot be had."""
     try:
         install()
     except AzuriteFault as fault:
@@ -26,6 +27,14 @@ def main() -> int:
         print(failed.msg, file=sys.stderr)
         return 1
     print(f"Dovecot is there: {program()}", flush=True)
+    if not unpacked():
+        print("Unpacking Cyrus from the system's packages into .local/cyrus (once, about 70 MB) ...", flush=True)
+    try:
+        ensure_unpacked()
+    except pytest.fail.Exception as failed:
+        print(failed.msg, file=sys.stderr)
+        return 1
+    print("Cyrus is there.", flush=True)
     return 0
 
 
