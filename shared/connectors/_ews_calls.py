@@ -14,6 +14,7 @@ from typing import Any
 from exchangelib.util import MNS, TNS, create_element
 
 from shared.connectors._ews_text import instant_of
+from shared.model import Disposition
 
 #: Our mark on a message: a named property that nobody else has, since its set is a GUID of ours. Moves keep it.
 _STAMP = {"PropertySetId": "aa00fe2f-d719-436d-bcc6-80447a341323", "PropertyName": "MessageKey"}
@@ -21,6 +22,8 @@ _STAMP = {"PropertySetId": "aa00fe2f-d719-436d-bcc6-80447a341323", "PropertyName
 _MESSAGES = frozenset({"Message", "MeetingMessage", "MeetingRequest", "MeetingResponse", "MeetingCancellation"})
 #: FindFolder answers with these for folders that hold mail.
 _MAIL_FOLDER = "Folder"
+#: followupFlagged.
+_FLAGGED = "2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class Item:
     read: bool = False
     folder_id: str = ""
     stamp: str = ""
+    categories: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,7 @@ def sync_items(folder: Any, state: str) -> Any:
 
 def get_items(ids: Iterable[str]) -> Any:
     """GetItem: the facts of `Item`, and the folder that each is in."""
-    return element("m:GetItem", _item_shape("item:ParentFolderId", "message:IsRead"), _item_ids(ids))
+    return element("m:GetItem", _item_shape("item:ParentFolderId", "item:Categories", "message:IsRead"), _item_ids(ids))
 
 
 def get_mime(ids: Iterable[str]) -> Any:
@@ -126,12 +130,12 @@ def get_headers(ids: Iterable[str]) -> Any:
     return element("m:GetItem", shape, _item_ids(ids))
 
 
-def mark_items(changes: Iterable[tuple[Item, str]], *, read: bool, suppress_receipts: bool) -> Any:
-    """UpdateItem: set our mark to the text beside each item, and the read flag if asked for; answers no one."""
+def mark_items(changes: Iterable[tuple[Item, str]], disposition: Disposition, *, suppress_receipts: bool) -> Any:
+    """UpdateItem: set our mark to the text beside each item, and what ``disposition`` asks for; answers no one."""
     options = {"SuppressReadReceipts": "true"} if suppress_receipts else {}
     return element(
         "m:UpdateItem",
-        element("m:ItemChanges", *(_change(item, stamp, read=read) for item, stamp in changes)),
+        element("m:ItemChanges", *(_change(item, stamp, disposition) for item, stamp in changes)),
         ConflictResolution="AlwaysOverwrite",
         MessageDisposition="SaveOnly",
         SendMeetingInvitationsOrCancellations="SendToNone",
@@ -210,6 +214,7 @@ def read_item(answer: Any) -> Item:
         read=_text(answer, "IsRead") == "true",
         folder_id="" if folder is None else folder.get("Id", ""),
         stamp="" if stamp is None else _text(stamp, "Value"),
+        categories=tuple((one.text or "").strip() for one in children(answer, "t:Categories")),
     )
 
 
@@ -265,18 +270,30 @@ def _find_items(folders: Sequence[Any], restriction: Any, offset: int, page: int
     )
 
 
-def _change(item: Item, stamp: str, *, read: bool) -> Any:
-    has_flag = item.kind in _MESSAGES
-    kind = f"t:{item.kind if has_flag else 'Item'}"
+def _change(item: Item, stamp: str, disposition: Disposition) -> Any:
+    is_message = item.kind in _MESSAGES
+    kind = f"t:{item.kind if is_message else 'Item'}"
     uri = element("t:ExtendedFieldURI", **_STAMP, PropertyType="String")
     again = element("t:ExtendedFieldURI", **_STAMP, PropertyType="String")
     mark = element("t:ExtendedProperty", again, element("t:Value", text=stamp))
     updates = [element("t:SetItemField", uri, element(kind, mark))]
-    if read and has_flag:
-        flag = element(kind, element("t:IsRead", text="true"))
-        updates.append(element("t:SetItemField", _field("message:IsRead"), flag))
+    if disposition.read and is_message:
+        read = element(kind, element("t:IsRead", text="true"))
+        updates.append(element("t:SetItemField", _field("message:IsRead"), read))
+    if disposition.category:
+        names = dict.fromkeys([*item.categories, disposition.category])
+        held = element(kind, element("t:Categories", *(element("t:String", text=name) for name in names)))
+        updates.append(element("t:SetItemField", _field("item:Categories"), held))
+    if disposition.flag:
+        follow_up = element("t:ExtendedProperty", _follow_up(), element("t:Value", text=_FLAGGED))
+        updates.append(element("t:SetItemField", _follow_up(), element(kind, follow_up)))
     which = element("t:ItemId", Id=item.id, ChangeKey=item.change_key)
     return element("t:ItemChange", which, element("t:Updates", *updates))
+
+
+def _follow_up() -> Any:
+    """PidTagFlagStatus ([MS-OXOFLAG] section 2.2.1.1): the element Flag is known from Exchange 2013 on alone."""
+    return element("t:ExtendedFieldURI", PropertyTag="0x1090", PropertyType="Integer")
 
 
 def _item_shape(*more: str) -> Any:

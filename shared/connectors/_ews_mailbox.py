@@ -22,7 +22,7 @@ from shared.connectors._ews_network import Lost
 from shared.connectors._ews_rights import hindrances
 from shared.connectors._ews_text import cursor_of, header_bytes, header_of, is_mail, item_of
 from shared.connectors._ews_wire import Wire
-from shared.errors import MessageError, MessageGone, Unreadable
+from shared.errors import ConfigInvalid, MessageError, MessageGone, Unreadable
 from shared.model import Disposition, Listing, MessageKey, MessageRef, Pick, Picking, RawMessage
 from shared.ports import Disposed, Fetched, Hindrance
 
@@ -69,6 +69,8 @@ class EwsMailbox:
         self._job_id = job_id
         self.identity = identity
         self._retries = 0
+        #: Folders that messages are moved to, by the paths that people gave them.
+        self._targets: dict[str, calls.Folder] = {}
         try:
             self._folder = open_folder(wire, folder)
         except BaseException:
@@ -213,12 +215,14 @@ class EwsMailbox:
         if not disposition.marks:
             return [Disposed(ref) for ref in refs]
         facts: dict[MessageKey, Item | MessageError] = {}
+        target = self._trash if disposition.deleted else self._target(disposition.move_to)
         for part in _chunks(refs):
             facts |= self._facts(part)
-            self._find_moved([ref for ref in part if isinstance(facts.get(ref.key), MessageGone)], facts)
-            self._mark(part, facts, read=disposition.read)
-            if disposition.deleted:
-                self._move(part, facts)
+            gone = [ref for ref in part if isinstance(facts.get(ref.key), MessageGone)]
+            self._find_moved(gone, facts, target or self._trash)
+            self._mark(part, facts, disposition)
+            if target:
+                self._move(part, facts, target)
 
         def answer(ref: MessageRef) -> Disposed:
             fact = facts.get(ref.key)
@@ -250,7 +254,12 @@ class EwsMailbox:
 
     def hindrances(self, disposition: Disposition) -> Sequence[Hindrance]:
         """See `Mailbox.hindrances`."""
-        return list(hindrances(self._wire, self._folder, self._trash if disposition.deleted else None, disposition))
+        try:
+            target = self._trash if disposition.deleted else self._target(disposition.move_to)
+        except ConfigInvalid as fault:
+            left = replace(disposition, move_to="")
+            return [Hindrance(fault.what, fault.remedy), *self.hindrances(left)]
+        return list(hindrances(self._wire, self._folder, target, disposition))
 
     @cached_property
     def _trash(self) -> calls.Folder:
@@ -268,18 +277,26 @@ class EwsMailbox:
                 found[ref.key] = calls.read_item(items[0]) if items else fault
         return found
 
-    def _find_moved(self, refs: Sequence[MessageRef], facts: dict[MessageKey, Item | MessageError]) -> None:
+    def _target(self, path: str) -> calls.Folder | None:
+        """The folder that messages are moved to; None for none. Raises `ConfigInvalid` with those that there are."""
+        if path and path not in self._targets:
+            self._targets[path] = open_folder(self._wire, path)
+        return self._targets[path] if path else None
+
+    def _find_moved(
+        self, refs: Sequence[MessageRef], facts: dict[MessageKey, Item | MessageError], target: calls.Folder
+    ) -> None:
         """Find messages by our mark: moved by a run that died before it could write down the new id."""
         for start in range(0, len(refs), _STAMPS):
             part = [ref for ref in refs[start : start + _STAMPS] if self._is_here(ref)]
-            folders = [calls.folder_id(self._folder.id), calls.folder_id(self._trash.id)]
+            folders = [calls.folder_id(self._folder.id), calls.folder_id(target.id)]
             if not part:
                 continue
             payload = calls.find_stamped(folders, [ref.key.item for ref in part])
             found: dict[str, Item] = {}
             for answer, folder in zip(
                 self._wire.ask("looking for moved messages", "FindItem", payload),
-                (self._folder, self._trash),
+                (self._folder, target),
                 strict=True,
             ):
                 self._raise_fault(answer, "looking for moved messages")
@@ -287,36 +304,42 @@ class EwsMailbox:
                 found.update((item.stamp, replace(item, folder_id=folder.id)) for item in items)
             facts.update((ref.key, found[ref.key.item]) for ref in part if ref.key.item in found)
 
-    def _mark(self, refs: Sequence[MessageRef], facts: dict[MessageKey, Item | MessageError], *, read: bool) -> None:
-        """Set our mark, and the read flag if asked for, where they are not set yet."""
-        todo = {
-            ref.key: fact
-            for ref in refs
-            if isinstance(fact := facts.get(ref.key), Item) and (fact.stamp != ref.key.item or (read and not fact.read))
-        }
+    def _mark(
+        self, refs: Sequence[MessageRef], facts: dict[MessageKey, Item | MessageError], disposition: Disposition
+    ) -> None:
+        """Set our mark, and what else is asked for, where it is not set yet."""
+
+        def lacks(ref: MessageRef, fact: Item) -> bool:
+            unread = disposition.read and not fact.read
+            bare = bool(disposition.category) and disposition.category not in fact.categories
+            return fact.stamp != ref.key.item or unread or bare or disposition.flag
+
+        todo = {ref.key: fact for ref in refs if isinstance(fact := facts.get(ref.key), Item) and lacks(ref, fact)}
         payload = calls.mark_items(
             [(item, key.item) for key, item in todo.items()],
-            read=read,
+            disposition,
             suppress_receipts=self._wire.suppresses_receipts,
         )
         faults = self._each("marking messages", "UpdateItem", payload, list(todo))
         facts.update((key, fault) for key, fault in faults.items() if fault)
 
-    def _move(self, refs: Sequence[MessageRef], facts: dict[MessageKey, Item | MessageError]) -> None:
+    def _move(
+        self, refs: Sequence[MessageRef], facts: dict[MessageKey, Item | MessageError], target: calls.Folder
+    ) -> None:
         todo = {
             ref.key: fact
             for ref in refs
-            if isinstance(fact := facts.get(ref.key), Item) and fact.folder_id != self._trash.id
+            if isinstance(fact := facts.get(ref.key), Item) and fact.folder_id != target.id
         }
         if not todo:
             return
-        payload = calls.move_items([item.id for item in todo.values()], calls.folder_id(self._trash.id))
-        answers = self._write("moving messages to Deleted Items", "MoveItem", payload)
+        payload = calls.move_items([item.id for item in todo.values()], calls.folder_id(target.id))
+        answers = self._write(f"moving messages to {target.name}", "MoveItem", payload)
         for (key, item), answer in zip(todo.items(), answers, strict=True):
             if isinstance(answer, Exception):
                 facts[key] = _not_done(answer, key.item)
             elif moved := calls.children(answer, "m:Items"):
-                facts[key] = replace(item, id=calls.read_item(moved[0]).id, folder_id=self._trash.id)
+                facts[key] = replace(item, id=calls.read_item(moved[0]).id, folder_id=target.id)
             else:
                 # It was moved all the same: the next run finds it by its mark.
                 facts[key] = MessageError(f"Message {key.item} was moved, but the server does not say where it is now.")

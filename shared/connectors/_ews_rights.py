@@ -12,13 +12,13 @@ from shared.model import Disposition
 from shared.ports import Hindrance
 
 
-def hindrances(wire: Wire, folder: Folder, trash: Folder | None, disposition: Disposition) -> Iterator[Hindrance]:
-    """See `Mailbox.hindrances`. ``trash``: where what is marked as deleted goes; None where nothing is."""
+def hindrances(wire: Wire, folder: Folder, target: Folder | None, disposition: Disposition) -> Iterator[Hindrance]:
+    """See `Mailbox.hindrances`. ``target``: where messages are moved; None where they stay."""
     if not disposition.marks:
         return
     # Our own key is written onto each message that is disposed of, so all of it needs the right to modify.
-    wanted = [(folder, "Modify", "change messages"), *([(folder, "Delete", "remove messages")] if trash else [])]
-    for place, right, doing in [*wanted, *([(trash, "CreateContents", "put messages")] if trash else [])]:
+    wanted = [(folder, "Modify", "change messages"), *([(folder, "Delete", "remove messages")] if target else [])]
+    for place, right, doing in [*wanted, *([(target, "CreateContents", "put messages")] if target else [])]:
         if not _has(wire, place, right):
             account = wire.account
             yield Hindrance(

@@ -31,6 +31,13 @@ def mailbox_identity(mailbox: str, folder: str) -> str:
     return f"exchange:{_same(mailbox)}/{'/'.join([standard if standard in _STANDARD else first, *rest])}"
 
 
+def refused_target(mailbox: str, folder: str, move_to: str) -> str:
+    """Why messages of ``folder`` cannot be moved to ``move_to``: a sentence, or empty where they can."""
+    if move_to and mailbox_identity(mailbox, move_to) == mailbox_identity(mailbox, folder):
+        return "move_to names the folder that the job itself integrates."
+    return ""
+
+
 def _same(text: str) -> str:
     """Exchange does not tell capitals apart."""
     return unicodedata.normalize("NFC", text).casefold().strip()

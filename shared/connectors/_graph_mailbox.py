@@ -6,22 +6,25 @@ to Deleted Items; a purge touches only what is still there.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from shared.connectors._graph_answers import Answer
 from shared.connectors._graph_client import Call, Client
 from shared.connectors._graph_clouds import Cloud
 from shared.connectors._graph_fetch import Fetch, gone, message_path
-from shared.connectors._graph_folder import open_folder, user_path
+from shared.connectors._graph_folder import open_folder
 from shared.connectors._graph_listing import Row, arrived, changed, unread
 from shared.connectors._graph_text import query
-from shared.errors import MessageError, MessageGone
+from shared.errors import ConfigInvalid, MessageError, MessageGone
 from shared.model import Disposition, Listing, MessageKey, MessageRef, Pick, Picking
 from shared.ports import Disposed, Fetched, Hindrance
 
 #: https://learn.microsoft.com/graph/best-practices-concept#getting-minimal-responses: a whole message comes back else.
 _BRIEF = "return=minimal"
+#: A well-known name, which serves as an id too.
+_DELETED = "deleteditems"
 
 
 class GraphMailbox:
@@ -32,7 +35,8 @@ class GraphMailbox:
         self._cloud = cloud
         self._job_id = job_id
         self.identity = identity
-        self._deleted_items = ""
+        #: Ids of the folders that messages are moved to, by the paths that people gave them.
+        self._targets: dict[str, str] = {}
         try:
             self._folder = open_folder(client, folder)
         except BaseException:
@@ -64,14 +68,20 @@ class GraphMailbox:
     def dispose(self, refs: Sequence[MessageRef], disposition: Disposition) -> Sequence[Disposed]:
         """See `Mailbox.dispose`. Acts wherever in the mailbox a person has put the message meanwhile."""
         answers = {ref: Disposed(ref, None if self._ours(ref) else gone(ref)) for ref in refs}
-        if disposition.read:
-            answers |= self._change(_unhindered(answers), self._mark_read, "marking messages as read")
-        if disposition.deleted:
-            moved = self._change(_unhindered(answers), self._move, "moving messages to Deleted Items")
+        target = _DELETED if disposition.deleted else self._target(disposition.move_to)
+        if marks := _marks(disposition):
+            categories = self._categories(_unhindered(answers), disposition.category)
+            answers |= {ref: Disposed(ref, had) for ref, had in categories.items() if isinstance(had, MessageError)}
+            change = partial(self._mark, marks=marks, categories=categories)
+            answers |= self._change(_unhindered(answers), change, "marking messages")
+        if target:
+            moved = self._change(_unhindered(answers), partial(self._move, target=target), "moving messages")
             answers |= moved
             hindered = [ref for ref, one in moved.items() if one.error and not isinstance(one.error, MessageGone)]
-            # What is in Deleted Items already may refuse to be moved there.
-            answers |= {ref: Disposed(ref) for ref, there in self._in_deleted_items(hindered).items() if there is True}
+            if hindered:
+                # What is in the folder already may refuse to be moved there.
+                place = self._target(_DELETED) if disposition.deleted else target
+                answers |= {ref: Disposed(ref) for ref, there in self._is_in(hindered, place).items() if there is True}
         return [answers[ref] for ref in refs]
 
     def purge(self, refs: Sequence[MessageRef]) -> Sequence[Disposed]:
@@ -81,7 +91,8 @@ class GraphMailbox:
         """
         answers = {ref: Disposed(ref) for ref in refs}
         marked: list[MessageRef] = []
-        for ref, there in self._in_deleted_items([ref for ref in refs if self._ours(ref)]).items():
+        ours = [ref for ref in refs if self._ours(ref)]
+        for ref, there in self._is_in(ours, self._target(_DELETED) if ours else "").items():
             if there is True:
                 marked.append(ref)
             elif isinstance(there, MessageError):
@@ -92,6 +103,10 @@ class GraphMailbox:
 
     def hindrances(self, disposition: Disposition) -> Sequence[Hindrance]:
         """See `Mailbox.hindrances`. Rights that Exchange itself granted (RBAC for Applications) are in no token."""
+        try:
+            self._target(disposition.move_to)
+        except ConfigInvalid as fault:
+            return (Hindrance(fault.what, fault.remedy), *self.hindrances(replace(disposition, move_to="")))
         roles = self._client.roles()
         if not disposition.marks or "Mail.ReadWrite" in roles:
             return ()
@@ -114,36 +129,62 @@ class GraphMailbox:
             ),
         )
 
-    def _mark_read(self, path: str) -> Call:
-        return Call(path, "PATCH", {"isRead": True}, prefer=(_BRIEF,))
+    def _mark(
+        self,
+        ref: MessageRef,
+        *,
+        marks: Mapping[str, Any],
+        categories: Mapping[MessageRef, list[str] | MessageError],
+    ) -> Call:
+        had = categories.get(ref)
+        body = {**marks, "categories": had} if isinstance(had, list) else dict(marks)
+        return Call(message_path(self._client, ref), "PATCH", body, prefer=(_BRIEF,))
 
-    def _move(self, path: str) -> Call:
-        return Call(f"{path}/move", "POST", {"destinationId": "deleteditems"})
+    def _categories(self, refs: Sequence[MessageRef], added: str) -> dict[MessageRef, list[str] | MessageError]:
+        """What each message's categories are to be: a PATCH replaces all of them. Empty where none is to be added."""
+        if not added or not refs:
+            return {}
+        doing = "looking at categories"
+        calls = [Call(message_path(self._client, ref) + query(select="id,categories")) for ref in refs]
 
-    def _remove(self, path: str) -> Call:
+        def judge(ref: MessageRef, answer: Answer) -> list[str] | MessageError:
+            if answer.ok and isinstance(answer.body, dict):
+                return list(dict.fromkeys([*map(str, answer.body.get("categories") or ()), added]))
+            return gone(ref) if answer.gone else _failed(ref, answer, doing)
+
+        answers = self._client.batch(calls, doing)
+        return {ref: judge(ref, answer) for ref, answer in zip(refs, answers, strict=True)}
+
+    def _move(self, ref: MessageRef, *, target: str) -> Call:
+        return Call(f"{message_path(self._client, ref)}/move", "POST", {"destinationId": target})
+
+    def _remove(self, ref: MessageRef) -> Call:
         """For good where Graph can; elsewhere out of Deleted Items, from where administrators can still recover it."""
+        path = message_path(self._client, ref)
         return Call(f"{path}/permanentDelete", "POST") if self._cloud.permanent_delete else Call(path, "DELETE")
 
     def _change(
-        self, refs: Sequence[MessageRef], call: Callable[[str], Call], doing: str
+        self, refs: Sequence[MessageRef], call: Callable[[MessageRef], Call], doing: str
     ) -> dict[MessageRef, Disposed]:
-        calls = [call(message_path(self._client, ref)) for ref in refs]
-        answers = self._client.batch(calls, doing)
+        answers = self._client.batch([call(ref) for ref in refs], doing)
         return {ref: _disposed(ref, answer, doing) for ref, answer in zip(refs, answers, strict=True)}
 
-    def _in_deleted_items(self, refs: Sequence[MessageRef]) -> Mapping[MessageRef, bool | MessageError]:
-        """Which of them are in Deleted Items itself; or why that is not known."""
+    def _target(self, path: str) -> str:
+        """The id of the folder to move to; empty for none. Raises `ConfigInvalid` where there is no such folder."""
+        if path and path not in self._targets:
+            self._targets[path] = open_folder(self._client, path).id
+        return self._targets[path] if path else ""
+
+    def _is_in(self, refs: Sequence[MessageRef], folder: str) -> Mapping[MessageRef, bool | MessageError]:
+        """Which of them are in the folder of this id itself; or why that is not known."""
         if not refs:
             return {}
-        if not self._deleted_items:
-            path = f"{user_path(self._client.place.mailbox)}/mailFolders/deleteditems"
-            self._deleted_items = str(self._client.get(path + query(select="id"), "looking for Deleted Items")["id"])
         doing = "looking where messages are"
         calls = [Call(message_path(self._client, ref) + query(select="id,parentFolderId")) for ref in refs]
 
         def judge(ref: MessageRef, answer: Answer) -> bool | MessageError:
             if answer.ok and isinstance(answer.body, dict):
-                return bool(answer.body.get("parentFolderId") == self._deleted_items)
+                return bool(answer.body.get("parentFolderId") == folder)
             return False if answer.gone else _failed(ref, answer, doing)
 
         answers = self._client.batch(calls, doing)
@@ -155,6 +196,14 @@ class GraphMailbox:
 
     def _ref(self, row: Row) -> MessageRef:
         return MessageRef(MessageKey(self._job_id, self.identity, row.id), row.id, row.size, row.received)
+
+
+def _marks(disposition: Disposition) -> dict[str, Any]:
+    """What a PATCH says of them: https://learn.microsoft.com/graph/api/message-update. ``categories`` come on top."""
+    marks: dict[str, Any] = {"isRead": True} if disposition.read else {}
+    if disposition.flag:
+        marks["flag"] = {"flagStatus": "flagged"}
+    return {**marks, "categories": []} if disposition.category else marks
 
 
 def _unhindered(answers: Mapping[MessageRef, Disposed]) -> list[MessageRef]:

@@ -42,30 +42,48 @@ def open_folder(connection: Connection, name: str, *, writable: bool) -> Folder:
     return _folder(connection, name, answer)
 
 
-def _look_up(connection: Connection, name: str, refusal: Refusal) -> str:
+def find_by_name(connection: Connection, name: str) -> str:
+    """The server's own name of the folder that a person spelled as ``name``. Raises `ConfigInvalid`."""
+    folders = _folders(connection)
+    found = find_folder(name, folders)
+    if found is None:
+        raise _no_folder(connection, name, folders)
+    return found
+
+
+def _folders(connection: Connection) -> set[tuple[str, str]]:
+    """Every folder that can be opened, with the delimiter in its name."""
     listed = connection.ask("listing folders", connection.client.list_folders)
-    folders = {
+    return {
         (folder, delimiter.decode("latin-1") if delimiter else "")
         for flags, delimiter, folder in listed
         if not {flag.lower() for flag in flags} & {b"\\noselect", b"\\nonexistent"}
     }
-    names = sorted(folder for folder, _ in folders)
+
+
+def _look_up(connection: Connection, name: str, refusal: Refusal) -> str:
+    folders = _folders(connection)
     found = find_folder(name, folders)
     if found is not None and found != name:
         return found
-    if name in names:
+    if name in {folder for folder, _ in folders}:
         if refusal.response_code not in _FINAL:
             raise refusal
         raise ConfigInvalid(
             f"{connection.address} does not let this account open the folder {name!r}: {refusal.said}.",
             remedy="Give the account the right to read it, or choose another folder.",
         ) from refusal
+    raise _no_folder(connection, name, folders) from refusal
+
+
+def _no_folder(connection: Connection, name: str, folders: set[tuple[str, str]]) -> ConfigInvalid:
+    names = sorted(folder for folder, _ in folders)
     shown = ", ".join(repr(folder) for folder in names[:_SHOWN]) or "none"
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    raise ConfigInvalid(
+    return ConfigInvalid(
         f"The mailbox on {connection.address} has no folder {name!r}.",
         remedy=f"Choose one of its folders: {shown}{more}.",
-    ) from refusal
+    )
 
 
 def _folder(connection: Connection, name: str, answer: dict[bytes, Any]) -> Folder:

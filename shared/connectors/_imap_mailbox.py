@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from shared.connectors._imap_connection import Connection, Refusal
 from shared.connectors._imap_folder import open_folder
+from shared.connectors._imap_marks import flags_of, is_kept, search_of, target_of
 from shared.connectors._imap_rights import hindrances
 from shared.connectors._imap_text import cursor_of, item_of, uid_after, uid_of, uid_sets
 from shared.connectors._text import header_of
@@ -68,6 +69,8 @@ class ImapMailbox:
         self.identity = identity
         self._reopenings = 0
         self._writable = False
+        #: Folders that messages are moved to, by the names that people gave them.
+        self._targets: dict[str, str] = {}
         self._connection = dial()
         try:
             self._folder = open_folder(self._connection, folder, writable=False)
@@ -114,27 +117,26 @@ class ImapMailbox:
 
     def dispose(self, refs: Sequence[MessageRef], disposition: Disposition) -> Sequence[Disposed]:
         """See `Mailbox.dispose`. One SEARCH after each STORE tells which messages are there and bear the marks."""
-        marks = [mark for mark, wanted in (("Seen", disposition.read), ("Deleted", disposition.deleted)) if wanted]
-        if not marks:
+        flags = flags_of(disposition)
+        if not disposition.marks:
             return [Disposed(ref) for ref in refs]
-        self._open_for_writing(marks)
+        self._open_for_writing(flags)
+        target = self._target(disposition.move_to) if disposition.move_to else ""
         uids = {ref: self._uid(ref) for ref in refs}
-        marked: set[int] = set()
+        done: set[int] = set()
         reason = "the mark did not stay"
         for chosen in uid_sets(filter(None, uids.values())):
-            try:
-                flags = [f"\\{mark}".encode() for mark in marks]
-                self._ask("marking messages", self._client.add_flags, chosen, flags, silent=True)
-            except Refusal as refusal:
-                if refusal.temporary:
-                    raise
-                reason = refusal.what.rstrip(".")
-            marked |= self._search(f"UID {chosen} {' '.join(marks).upper()}")
-        present = self._present(uid for uid in uids.values() if uid and uid not in marked)
+            refusal = self._try("marking messages", self._client.add_flags, chosen, flags, silent=True) if flags else ""
+            marked = self._search(f"UID {chosen} {search_of(flags)}".strip())
+            for part in uid_sets(marked) if target else ():
+                refusal = self._try("moving messages", self._client.move, part, target) or refusal
+            done |= marked - self._present(marked) if target else marked
+            reason = refusal or reason
+        present = self._present(uid for uid in uids.values() if uid and uid not in done)
 
         def answer(ref: MessageRef) -> Disposed:
             uid = uids[ref]
-            if uid in marked:
+            if uid in done:
                 return Disposed(ref)
             if uid not in present:
                 return Disposed(ref, _gone(ref))
@@ -142,9 +144,24 @@ class ImapMailbox:
 
         return [answer(ref) for ref in refs]
 
+    def _try(self, doing: str, call: Callable[..., Any], *args: Any, **options: Any) -> str:
+        """Do it; an empty text, or why the server refused. Messages that it is done to all the same are found after."""
+        try:
+            self._ask(doing, call, *args, **options)
+        except Refusal as refusal:
+            if refusal.temporary:
+                raise
+            return refusal.what.rstrip(".")
+        return ""
+
+    def _target(self, name: str) -> str:
+        if name not in self._targets:
+            self._targets[name] = target_of(self._connection, name)
+        return self._targets[name]
+
     def purge(self, refs: Sequence[MessageRef]) -> Sequence[Disposed]:
         r"""See `Mailbox.purge`. Without UIDPLUS, EXPUNGE takes every ``\Deleted`` message: so only if all are ours."""
-        self._open_for_writing(["Deleted"])
+        self._open_for_writing(["\\Deleted"])
         uids = {ref: self._uid(ref) for ref in refs}
         ours: set[int] = set()
         for chosen in uid_sets(filter(None, uids.values())):
@@ -255,12 +272,13 @@ class ImapMailbox:
             raise Unavailable(f"The folder {folder.name!r} was replaced by another one during the run.")
         self._folder = folder
 
-    def _open_for_writing(self, marks: Sequence[str]) -> None:
+    def _open_for_writing(self, flags: Sequence[str]) -> None:
         if not self._writable:
             self._writable = True
             self._select()
-        for mark in marks:
-            if self._folder.permanent is not None and f"\\{mark}".lower().encode() not in self._folder.permanent:
+        for flag in flags:
+            if not is_kept(self._folder, flag):
+                mark = flag.removeprefix("\\")
                 raise ConfigInvalid(
                     f"The server lets nobody mark messages as {mark} in the folder {self._folder.name!r}, or not us.",
                     remedy="Give the account the right to do so, or have the job leave messages as they are.",

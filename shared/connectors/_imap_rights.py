@@ -1,7 +1,7 @@
 r"""What an account may do in an IMAP4 folder, as far as the server tells.
 
-The rights are those of RFC 4314: ``s`` keeps ``\Seen``, ``t`` keeps ``\Deleted``, ``e`` expunges; ``d`` of older
-servers (RFC 2086) is the last two.
+The rights are those of RFC 4314: ``s`` keeps ``\Seen``, ``t`` keeps ``\Deleted``, ``w`` keeps all other flags, ``e``
+expunges; ``d`` of older servers (RFC 2086) is ``t`` and ``e``.
 """
 
 import imaplib
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from shared.connectors._imap_connection import Connection, Refusal
 from shared.connectors._imap_folder import open_folder
+from shared.connectors._imap_marks import flags_of, is_kept, target_of
 from shared.errors import ConfigInvalid
 from shared.model import Disposition
 from shared.ports import Hindrance
@@ -28,6 +29,11 @@ def hindrances(connection: Connection, name: str, disposition: Disposition) -> I
     if not lacking:
         yield from _not_kept(connection, name, disposition)
         open_folder(connection, name, writable=False)
+    if disposition.move_to:
+        try:
+            target_of(connection, disposition.move_to)
+        except ConfigInvalid as fault:
+            yield Hindrance(fault.what, fault.remedy)
     if disposition.purges and not connection.ask(
         "asking for capabilities", connection.client.has_capability, "UIDPLUS"
     ):
@@ -56,6 +62,9 @@ def _lacking(connection: Connection, name: str, disposition: Disposition) -> Ite
         (disposition.read, "s", "mark messages as read"),
         (disposition.deleted, "td", "mark messages as deleted"),
         (disposition.purges, "ed", "expunge messages"),
+        (disposition.flag, "w", "flag messages"),
+        (bool(disposition.category), "w", "give messages a keyword"),
+        (bool(disposition.move_to), "ed", "move messages away"),
     ]
     for asked, rights, doing in wanted:
         if asked and not set(rights) & set(answer):
@@ -84,10 +93,11 @@ def _not_kept(connection: Connection, name: str, disposition: Disposition) -> It
     except ConfigInvalid as fault:
         yield Hindrance(fault.what, fault.remedy)
         return
-    for asked, flag, doing in ((disposition.read, "Seen", "read"), (disposition.deleted, "Deleted", "deleted")):
-        if asked and folder.permanent is not None and f"\\{flag}".lower().encode() not in folder.permanent:
+    doings = {"\\Seen": "read", "\\Deleted": "deleted", "\\Flagged": "flagged"}
+    for flag in flags_of(disposition):
+        if not is_kept(folder, flag):
             yield Hindrance(
-                f"{connection.address} does not keep it when messages in the folder {name!r} are marked as {doing} "
-                f"(PERMANENTFLAGS without \\{flag}).",
+                f"{connection.address} does not keep it when messages in the folder {name!r} are marked as "
+                f"{doings.get(flag, repr(flag))} (PERMANENTFLAGS without {flag}).",
                 _GRANT,
             )

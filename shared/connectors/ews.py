@@ -9,8 +9,9 @@ from pydantic import Field, field_validator, model_validator
 from shared.connectors._dial import https_endpoint
 from shared.connectors._ews_account import Account, open_account
 from shared.connectors._ews_text import SMTP_ADDRESS, checked_folder
-from shared.connectors._exchange_identity import mailbox_identity
+from shared.connectors._exchange_identity import mailbox_identity, refused_target
 from shared.errors import ConfigInvalid
+from shared.model import Disposition
 from shared.ports import Connector, Endpoint, NoEndpoint, Opening, OpenRequest, ServerSettings
 
 if TYPE_CHECKING:
@@ -92,6 +93,10 @@ class ExchangeSettings(ServerSettings):
     def identity(self) -> str:
         """See `ServerSettings.identity`. Neither the server's address nor the account is part of it."""
         return mailbox_identity(self.mailbox, self.folder)
+
+    def refuses(self, disposition: Disposition) -> str:
+        """See `ServerSettings.refuses`."""
+        return refused_target(self.mailbox, self.folder, disposition.move_to)
 
     def secret_names(self) -> frozenset[str]:
         """See `ServerSettings.secret_names`."""

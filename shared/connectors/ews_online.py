@@ -9,7 +9,8 @@ from pydantic import Field, ValidationInfo, field_validator
 from shared.connectors._dial import https_endpoint
 from shared.connectors._ews_account import Account, open_account
 from shared.connectors._ews_text import SMTP_ADDRESS, checked_folder
-from shared.connectors._exchange_identity import mailbox_identity
+from shared.connectors._exchange_identity import mailbox_identity, refused_target
+from shared.model import Disposition
 from shared.ports import Connector, Endpoint, Opening, OpenRequest, ServerSettings
 from shared.signin.entra import CLOUDS, CloudName, EntraSignIn, credential_for, token
 
@@ -68,6 +69,10 @@ class ExchangeOnlineEwsSettings(ServerSettings):
     def identity(self) -> str:
         """See `ServerSettings.identity`."""
         return mailbox_identity(self.mailbox, self.folder)
+
+    def refuses(self, disposition: Disposition) -> str:
+        """See `ServerSettings.refuses`."""
+        return refused_target(self.mailbox, self.folder, disposition.move_to)
 
     def secret_names(self) -> frozenset[str]:
         """See `ServerSettings.secret_names`."""

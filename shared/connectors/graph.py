@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, field_validator
 
 from shared.connectors._dial import https_endpoint
-from shared.connectors._exchange_identity import mailbox_identity
+from shared.connectors._exchange_identity import mailbox_identity, refused_target
 from shared.connectors._graph_clouds import CLOUDS
 from shared.connectors._graph_text import steps_of, well_known
+from shared.model import Disposition
 from shared.ports import Connector, Endpoint, Mailbox, Opening, OpenRequest, Secrets, ServerSettings
 from shared.signin import entra
 from shared.signin.entra import AnyEntraSignIn, CloudName, EntraSignIn
@@ -75,6 +76,10 @@ class ExchangeOnlineGraphSettings(ServerSettings):
     def endpoint_to_reach(self) -> Endpoint:
         """See `ServerSettings.endpoint_to_reach`."""
         return https_endpoint(self.endpoint or CLOUDS[self.cloud].root)
+
+    def refuses(self, disposition: Disposition) -> str:
+        """See `ServerSettings.refuses`."""
+        return refused_target(self.mailbox, self.folder, disposition.move_to)
 
     def warnings(self) -> tuple[str, ...]:
         """See `ServerSettings.warnings`."""

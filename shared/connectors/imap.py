@@ -8,8 +8,10 @@ from pydantic import Field
 
 from shared.connectors._imap_connection import Connection, connect
 from shared.connectors._imap_mailbox import ImapMailbox
+from shared.connectors._imap_marks import is_keyword
 from shared.connectors._imap_text import normal_folder
 from shared.connectors._mail_server import MailServerSettings, token_login
+from shared.model import Disposition
 from shared.ports import Connector, Opening, OpenRequest
 from shared.signin.entra import CLOUDS, Cloud, CloudName
 from shared.signin.google import GOOGLE, Google
@@ -30,6 +32,16 @@ class Imap4Settings(MailServerSettings):
         """See `ServerSettings.identity`."""
         user = self.user.replace("%", "%25").replace("/", "%2F")
         return f"imap4:{self.place}/{user}/{normal_folder(self.folder)}"
+
+    def refuses(self, disposition: Disposition) -> str:
+        """See `ServerSettings.refuses`."""
+        if disposition.category and not is_keyword(disposition.category):
+            return (
+                'category: a keyword of IMAP4 is one word of ASCII letters, digits and signs, none of ( ) { % * " \\ ].'
+            )
+        if disposition.move_to and normal_folder(disposition.move_to) == normal_folder(self.folder):
+            return "move_to names the folder that the job itself integrates."
+        return ""
 
     def warnings(self) -> tuple[str, ...]:
         """See `ServerSettings.warnings`."""

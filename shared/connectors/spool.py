@@ -141,7 +141,6 @@ class _Maildir:
 
     def move(self, names: Sequence[str], folder: Path) -> None:
         """Into another Maildir folder, with the marks that they have."""
-        _Maildir(folder)
         self._rename(dict.fromkeys(names, frozenset()), folder / "cur")
 
     def remove(self, names: Sequence[str]) -> None:
@@ -326,11 +325,12 @@ class SpoolMailbox:
         ours = [ref.handle for ref in refs if ref.handle in known]
         if ours and disposition.marks:
             self._demand_writable()
+            target = self._target(disposition.move_to) if disposition.move_to else None
             with _told(self._path):
                 if added:
                     self._store.mark(dict.fromkeys(ours, added))
-                if disposition.move_to and self._maildir:
-                    self._maildir.move(ours, self._target(disposition.move_to))
+                if target and self._maildir:
+                    self._maildir.move(ours, target)
         return [Disposed(ref, None if ref.handle in known else _gone(ref)) for ref in refs]
 
     def purge(self, refs: Sequence[MessageRef]) -> Sequence[Disposed]:
@@ -348,7 +348,7 @@ class SpoolMailbox:
         try:
             self._demand_writable()
             if disposition.move_to:
-                _Maildir(self._target(disposition.move_to))
+                self._target(disposition.move_to)
         except ConfigInvalid as hindered:
             return [Hindrance(hindered.what, hindered.remedy)]
         return []
@@ -371,6 +371,7 @@ class SpoolMailbox:
         path = Path(os.path.realpath(self._path.parent / name))
         if not path.is_relative_to(self._root):
             raise ConfigInvalid(f"{name!r} lies outside of {self._root}.", remedy="Name a Maildir folder within it.")
+        _Maildir(path)
         return path
 
     def _demand_writable(self) -> None:

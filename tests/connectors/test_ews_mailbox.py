@@ -11,7 +11,8 @@ from shared.errors import ConfigInvalid, MessageError, MessageGone, Unavailable,
 from shared.model import Disposition, MessageRef, Picking
 from shared.ports import Mailbox
 from tests.connectors.ews_jobs import open_exchange
-from tests.contract.mailbox import EARLIER, LIMIT, NEW, UNREAD, by_subject, listed, mail, subject_of
+from tests.contract.mailbox import EARLIER, LIMIT, NEW, UNREAD, by_subject, listed, mail
+from tests.contract.mailbox_world import subject_of
 from tests.servers.ews import CutOff, Exchange
 from tests.servers.ews_fixture import MAILBOX, exchange, exchange_authority
 from tests.servers.ews_store import Mailbox as Stored

@@ -148,7 +148,7 @@ def test_a_busy_server_is_left_alone_for_as_long_as_it_says(world: World) -> Non
     assert record
     assert record.state.next_due
     assert record.state.next_due >= world.now() + timedelta(seconds=590)
-    assert record.state.health is Health.FAILING
+    assert record.state.health is Health.DELAYED
 
 
 def test_a_message_over_the_limit_becomes_a_ticket_of_its_header(world: World) -> None:

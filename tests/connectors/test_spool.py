@@ -42,7 +42,9 @@ def make_maildir(path: Path) -> Path:
 class _MaildirWorld(World):
     """Another program delivers into ``new`` and renames files in ``cur``, as all do."""
 
-    abilities = Abilities(knows_arrival=False)
+    abilities = Abilities(
+        knows_arrival=False, lacks={"category": "A Maildir has no categories: such a job is refused."}
+    )
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -73,6 +75,16 @@ class _MaildirWorld(World):
     def make_read_only(self) -> None:
         (self._root / MARKER).write_text("read-only\n")
 
+    def flagged(self) -> list[str]:
+        return [_subject(file.read_bytes()) for file in self._files() if "F" in file.name.partition(":2,")[2]]
+
+    def add_folder(self, name: str) -> str:
+        make_maildir(self._root / name)
+        return name
+
+    def inside(self, path: str) -> list[str]:
+        return [_subject(file.read_bytes()) for file in (self._root / path / "cur").iterdir()]
+
     def _mark(self, subject: str, change: str) -> None:
         file = next(file for file in self._files() if _subject(file.read_bytes()) == subject)
         name, _, marks = file.name.partition(":2,")
@@ -96,7 +108,14 @@ class _MboxWorld(World):
     """Another program writes the whole file anew, as mail programs do."""
 
     # Equal messages are told apart by their order, so names are digests; line ends are the file's.
-    abilities = Abilities(knows_arrival=False, items_sort=False)
+    abilities = Abilities(
+        knows_arrival=False,
+        items_sort=False,
+        lacks={
+            "category": "An mbox file has no categories: such a job is refused.",
+            "move_to": "A message cannot be moved out of an mbox file: such a job is refused.",
+        },
+    )
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -128,6 +147,9 @@ class _MboxWorld(World):
 
     def make_read_only(self) -> None:
         (self._root / MARKER).write_text("read-only\n")
+
+    def flagged(self) -> list[str]:
+        return [_subject(one) for one in self._messages() if re.search(rb"^X-Status: [A-Z]*F", one, re.MULTILINE)]
 
     def _change(self, subject: str, old: bytes, new: bytes) -> None:
         messages = [one.replace(old, new, 1) if _subject(one) == subject else one for one in self._messages()]

@@ -23,6 +23,9 @@ POP3 = Abilities(
     marks_last=False,
     session_stands_still=True,
     has_rights=False,
+    lacks=dict.fromkeys(
+        ("flag", "category", "move_to"), "POP3 knows neither flags, nor categories, nor folders: such a job is refused."
+    ),
 )
 
 
@@ -84,6 +87,33 @@ class ImapWorld(World):
     def make_read_only(self) -> None:
         """See `World`."""
         self._server.make_read_only(self._user)
+
+    def flagged(self) -> list[str]:
+        """See `World`."""
+        return [subject_in(one.data) for one in self._server.messages(self._user) if r"\Flagged" in one.flags]
+
+    def categories(self, subject: str) -> set[str]:
+        """See `World`. Keywords; some servers add their own, with a dollar sign."""
+        (found,) = [one for one in self._server.messages(self._user) if subject_in(one.data) == subject]
+        return {flag for flag in found.flags if not flag.startswith(("\\", "$"))}
+
+    def categorise(self, subject: str, category: str) -> None:
+        """See `World`."""
+        self._server.flag(self._user, self._uid(subject), "+FLAGS", category)
+
+    def add_folder(self, name: str) -> str:
+        """See `World`."""
+        path = f"{self._folder_prefix}{name}"
+        self._server.create_folder(self._user, path)
+        return path
+
+    @property
+    def _folder_prefix(self) -> str:
+        return "INBOX/" if isinstance(self._server, Cyrus) else ""
+
+    def inside(self, path: str) -> list[str]:
+        """See `World`."""
+        return [subject_in(one.data) for one in self._server.messages(self._user, path)]
 
     def _uid(self, subject: str) -> int:
         return next(one.uid for one in self._server.messages(self._user) if subject_in(one.data) == subject)

@@ -37,6 +37,22 @@ class _FakeWorld(World):
     def make_read_only(self) -> None:
         self._folder.read_only = True
 
+    def flagged(self) -> list[str]:
+        return [subject_in(one.data) for one in self._folder.messages.values() if one.flagged]
+
+    def categories(self, subject: str) -> set[str]:
+        return self._find(subject).categories
+
+    def categorise(self, subject: str, category: str) -> None:
+        self._find(subject).categories.add(category)
+
+    def add_folder(self, name: str) -> str:
+        self._folder.others[name] = []
+        return name
+
+    def inside(self, path: str) -> list[str]:
+        return [subject_in(one.data) for one in self._folder.others[path]]
+
     def _find(self, subject: str) -> Stored:
         return next(one for one in self._folder.messages.values() if subject_in(one.data) == subject)
 
@@ -68,6 +84,23 @@ class _GraphWorld(World):
 
     def make_read_only(self) -> None:
         self._roles = ["Mail.Read"]
+
+    def flagged(self) -> list[str]:
+        return [subject_in(one.data) for one in self._store.items.values() if one.flagged]
+
+    def categories(self, subject: str) -> set[str]:
+        return set(self._store.find(subject).categories)
+
+    def categorise(self, subject: str, category: str) -> None:
+        self._store.find(subject).categories.append(category)
+
+    def add_folder(self, name: str) -> str:
+        self._done = self._store.add_folder(name, under=self._store.folder("inbox").id)
+        return f"Inbox/{name}"
+
+    def inside(self, path: str) -> list[str]:
+        assert path.endswith(self._done.name)
+        return [subject_in(one.data) for one in self._store.within(self._done.id)]
 
     def deliver(self, data: bytes, *, seen: bool = False, received: datetime | None = None) -> None:
         self._store.deliver(data, seen=seen, received=received)
@@ -126,6 +159,25 @@ class _EwsWorld(World):
 
     def make_read_only(self) -> None:
         self._server.people[OWNER].may_write = False
+
+    def flagged(self) -> list[str]:
+        return [one.subject for one in self._mailbox.items.values() if one.flagged]
+
+    def categories(self, subject: str) -> set[str]:
+        return set(self._mailbox.find(subject).categories)
+
+    def categorise(self, subject: str, category: str) -> None:
+        item = self._mailbox.find(subject)
+        item.categories.append(category)
+        self._mailbox.touch(item)
+
+    def add_folder(self, name: str) -> str:
+        self._done = self._mailbox.add_folder(name, self._mailbox.inbox)
+        return f"Inbox/{name}"
+
+    def inside(self, path: str) -> list[str]:
+        assert path.endswith(self._done.name)
+        return [one.subject for one in self._mailbox.items.values() if one.folder is self._done]
 
     def mark_read(self, subject: str) -> None:
         item = self._mailbox.find(subject)

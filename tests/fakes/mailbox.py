@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Literal, Self
 
-from shared.errors import MessageGone, Unreadable
+from shared.errors import ConfigInvalid, MessageGone, Unreadable
 from shared.model import Clock, Disposition, Listing, MessageKey, MessageRef, Pick, Picking, RawMessage
 from shared.ports import Connector, Disposed, Fetched, Hindrance, OpenRequest, ServerSettings
 
@@ -23,6 +23,8 @@ class Stored:
     received: datetime
     seen: bool = False
     deleted: bool = False
+    flagged: bool = False
+    categories: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -31,6 +33,8 @@ class FakeFolder:
 
     clock: Clock = lambda: datetime.now(UTC)
     messages: dict[int, Stored] = field(default_factory=dict)
+    #: Other folders of the mailbox, by name.
+    others: dict[str, list[Stored]] = field(default_factory=dict)
     #: UIDs whose body cannot be had.
     unreadable: set[int] = field(default_factory=set)
     #: The account may look but not touch. Told by `FakeMailbox.hindrances` alone: `fail` makes a `dispose` fail.
@@ -126,6 +130,7 @@ class FakeMailbox:
     def dispose(self, refs: Sequence[MessageRef], disposition: Disposition) -> Sequence[Disposed]:
         """See `Mailbox.dispose`."""
         self._folder.note("dispose", _uids(refs))
+        self._demand(disposition.move_to)
         return [self._dispose(ref, disposition) for ref in refs]
 
     def _dispose(self, ref: MessageRef, disposition: Disposition) -> Disposed:
@@ -134,7 +139,15 @@ class FakeMailbox:
             return Disposed(ref, MessageGone(f"Message {ref.handle} is gone."))
         stored.seen |= disposition.read
         stored.deleted |= disposition.deleted
+        stored.flagged |= disposition.flag
+        stored.categories |= {disposition.category} - {""}
+        if disposition.move_to:
+            self._folder.others[disposition.move_to].append(self._folder.messages.pop(stored.uid))
         return Disposed(ref)
+
+    def _demand(self, name: str) -> None:
+        if name and name not in self._folder.others:
+            raise ConfigInvalid(f"There is no folder {name!r}.", remedy=f"Choose of: {', '.join(self._folder.others)}.")
 
     def purge(self, refs: Sequence[MessageRef]) -> Sequence[Disposed]:
         """See `Mailbox.purge`."""
@@ -146,6 +159,10 @@ class FakeMailbox:
 
     def hindrances(self, disposition: Disposition) -> Sequence[Hindrance]:
         """See `Mailbox.hindrances`."""
+        try:
+            self._demand(disposition.move_to)
+        except ConfigInvalid as fault:
+            return [Hindrance(fault.what, fault.remedy)]
         refused = self._folder.read_only and disposition.marks
         return [Hindrance("The folder can only be read.", "Have it made writable.")] if refused else []
 

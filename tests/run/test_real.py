@@ -19,7 +19,8 @@ from shared.ports import Mailbox, OpenRequest, Target, TargetRequest
 from shared.run import run_job
 from shared.targets.table import TableTarget
 from tests.contract.storage import race
-from tests.run.real import Real
+from tests.crash.poison import POISON, parse_unless_poison
+from tests.run.real import Real, subject_of
 from tests.run.world import Killed, mail, reply
 from tests.servers.dovecot import Dovecot
 from tests.servers.tls import Authority
@@ -183,6 +184,29 @@ def test_a_run_that_breaks_off_renews_its_lease_no_more(real: Real) -> None:
         if thread.name == "lease of support":
             thread.join(timeout=10)
             assert not thread.is_alive()
+
+
+def test_each_end_of_a_message_has_its_own_folder_and_marks(real: Real) -> None:
+    """Done ones are moved, rejected ones flagged, and what is given up on is moved out of the way with its copy kept."""
+    for folder in ("Done", "Failed"):
+        real.dovecot.create_folder(real.user, folder)
+    real.job(
+        max_attempts=1,
+        on_success={"mark_as_read": True, "category": "Ticket", "move_to": "Done"},
+        on_reject={"flag": True},
+        on_error={"move_to": "Failed"},
+    )
+    real.deliver(mail("Printer"), mail("Loop", X_Mail_Connector="1"), mail("Bad", **{POISON.replace("-", "_"): "1"}))
+    services = replace(real.services, parse=parse_unless_poison)
+    report = run_job("support", Trigger.TIMER, services)
+    assert report is not None
+    assert (report.created, report.rejected, report.parked) == (1, 1, 1)
+    assert real.flags() == {"Loop": r"\Flagged"}
+    (done,) = real.dovecot.messages(real.user, "Done")
+    (failed,) = real.dovecot.messages(real.user, "Failed")
+    assert (subject_of(done.data), sorted(done.flags)) == ("Printer", ["Ticket", r"\Seen"])
+    assert (subject_of(failed.data), failed.flags) == ("Bad", frozenset())
+    assert real.later().received == 0
 
 
 # --- faults that a person must see ------------------------------------------------------------------------------------

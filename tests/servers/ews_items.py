@@ -30,6 +30,7 @@ _ITEM_FIELDS = (
     "item:Subject",
     "item:DateTimeReceived",
     "item:Size",
+    "item:Categories",
     "item:InternetMessageHeaders",
     "item:DateTimeSent",
     "extended",
@@ -131,6 +132,9 @@ def write_item(item: Item, shape: Shape, *, fraction: str = "") -> str:
         "item:Subject": lambda: txt("t:Subject", item.subject),
         "item:DateTimeReceived": lambda: txt("t:DateTimeReceived", moment),
         "item:Size": lambda: txt("t:Size", str(item.size)),
+        "item:Categories": lambda: (
+            el("t:Categories", *(txt("t:String", name) for name in item.categories)) if item.categories else ""
+        ),
         "item:InternetMessageHeaders": lambda: el(
             "t:InternetMessageHeaders",
             *(el("t:InternetMessageHeader", _plain(text), HeaderName=name) for name, text in message.items()),

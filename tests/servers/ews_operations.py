@@ -343,7 +343,11 @@ def _set_field(item: Item, update: ET.Element) -> None:
         raise ItemFault("ErrorUpdatePropertyMismatch")
     (value,) = holder
     if path.tag == tag(TYPES, "FieldURI"):
-        choice(attributes(path, "FieldURI")["FieldURI"], "message:IsRead")
+        if choice(attributes(path, "FieldURI")["FieldURI"], "message:IsRead", "item:Categories") == "item:Categories":
+            if value.tag != tag(TYPES, "Categories") or any(one.tag != tag(TYPES, "String") for one in value):
+                raise ItemFault("ErrorUpdatePropertyMismatch")
+            item.categories = [one.text or "" for one in value]
+            return
         if value.tag != tag(TYPES, "IsRead"):
             raise ItemFault("ErrorUpdatePropertyMismatch")
         item.read = choice(value.text or "", "true", "false") == "true"
@@ -352,4 +356,7 @@ def _set_field(item: Item, update: ET.Element) -> None:
     inside = children(value, "ExtendedFieldURI", "Value", namespace=TYPES)
     if value.tag != tag(TYPES, "ExtendedProperty") or extended_uri(inside["ExtendedFieldURI"]) != uri:
         raise ItemFault("ErrorUpdatePropertyMismatch")
-    item.properties[uri["PropertySetId"], uri["PropertyName"]] = inside["Value"].text or ""
+    text = inside["Value"].text or ""
+    if uri["PropertyType"] == "Integer" and not text.isdecimal():
+        raise ItemFault("ErrorInvalidExtendedPropertyValue")
+    item.properties[uri.get("PropertySetId", ""), uri.get("PropertyName", uri.get("PropertyTag", ""))] = text

@@ -50,6 +50,10 @@ class Folder:
     id: str = field(default_factory=lambda: _new_id("folder"))
 
 
+#: Where PidTagFlagStatus ([MS-OXOFLAG]) is among the properties of an item.
+FLAG_STATUS = ("", "0x1090")
+
+
 @dataclass
 class Item:
     """One item. ``id`` holds as long as it stays in its folder; ``change_key`` until it changes."""
@@ -63,6 +67,7 @@ class Item:
     item_class: str = "IPM.Note"
     #: Named properties, by (property set, name).
     properties: dict[tuple[str, str], str] = field(default_factory=dict)
+    categories: list[str] = field(default_factory=list)
     wants_receipt: bool = False
     #: GetItem gives no MIME, an error code instead of the item, or never ends its answer.
     mime: str = "fine"
@@ -72,6 +77,11 @@ class Item:
     change_key: str = field(default_factory=lambda: _new_id("change"))
     changed: int = 0
     created: int = 0
+
+    @property
+    def flagged(self) -> bool:
+        """PidTagFlagStatus is followupFlagged."""
+        return self.properties.get(FLAG_STATUS) == "2"
 
     @property
     def kind(self) -> str:

@@ -162,6 +162,8 @@ def message_json(item: Item, names: frozenset[str], *, immutable: bool, sized: b
         "receivedDateTime": f"{item.received:%Y-%m-%dT%H:%M:%SZ}",
         "sentDateTime": f"{item.received:%Y-%m-%dT%H:%M:%SZ}",
         "isRead": item.seen,
+        "flag": {"flagStatus": "flagged" if item.flagged else "notFlagged"},
+        "categories": item.categories,
         "isDraft": False,
         "parentFolderId": item.folder,
         "subject": headers.get("Subject", ""),

@@ -321,9 +321,16 @@ class Service:
     def _update(self, store: Store, request: Request, name: str) -> Reply:
         """https://learn.microsoft.com/graph/api/message-update."""
         item = self._item(store, name)
-        if set(request.json) != {"isRead"}:
-            raise GraphError(400, "ErrorInvalidRequest", "This simulator changes nothing but isRead.")
-        store.mark(item, seen=bool(request.json["isRead"]))
+        asked = request.json
+        if not asked or not set(asked) <= {"isRead", "flag", "categories"}:
+            raise GraphError(400, "ErrorInvalidRequest", "This simulator changes nothing but isRead, flag, categories.")
+        # https://learn.microsoft.com/graph/api/resources/followupflag
+        if "flag" in asked and asked["flag"] not in [{"flagStatus": one} for one in ("notFlagged", "flagged")]:
+            raise GraphError(400, "RequestBodyRead", "Cannot convert the value of 'flag' to 'followupFlag'.")
+        item.flagged = asked["flag"]["flagStatus"] == "flagged" if "flag" in asked else item.flagged
+        # "The categories associated with the message": what is sent takes the place of what was there.
+        item.categories = list(asked.get("categories", item.categories))
+        store.mark(item, seen=bool(asked.get("isRead", item.seen)))
         if "return=minimal" in request.headers.get("prefer", ""):
             return Reply(204)
         return Reply(200, _json(request, item, select_of(""), sized=False))

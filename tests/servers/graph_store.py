@@ -48,6 +48,8 @@ class Item:
     folder: str
     received: datetime
     seen: bool = False
+    flagged: bool = False
+    categories: list[str] = field(default_factory=list)
     #: As it was delivered; None: made from its number, so that very many cost nothing.
     source: bytes | None = None
     #: What $value gives in place of the real thing.
@@ -120,7 +122,7 @@ class Store:
         with self.lock:
             self._count += 1
             moment = (received or datetime.now(UTC)).replace(microsecond=0)
-            item = Item(self._count, self.folder(folder).id, moment, seen, data)
+            item = Item(self._count, self.folder(folder).id, moment, seen, source=data)
             self.items[item.immutable] = item
             self._by_regular[item.regular] = item.immutable
             self.note(item)
