@@ -15,11 +15,12 @@ from azure.data.tables import TableServiceClient
 from dev.azurite import Azurite
 from dev.ports import free_ports
 from functions import VERSION
+from shared.api.records import check_job, save
 from shared.schedule.cover import cover, second_for
 from shared.schedule.model import read_schedule
 from shared.storage import open_storage
 from shared.storage.open import Account
-from tests.builders import make_mailbox, make_record
+from tests.builders import NOW, make_mailbox, make_record
 from tests.functions.worker import PROJECT, STATIC, index_app
 from tests.storage.http import Answer, account_at, answering, silent
 
@@ -31,6 +32,29 @@ HEAVY = (
     "fastapi", "starlette", "imapclient", "exchangelib", "msgraph", "kiota_", "microsoft_kiota", "azure.identity",
     "azure.storage", "nh3", "httpx", "poplib", "uvicorn",
 )  # fmt: skip
+
+
+_SIGN_IN = {"method": "managed_identity"}
+#: A job on every kind of server.
+SERVERS: list[dict[str, Any]] = [
+    {"type": "imap4", "host": "mail.example.com", "username": "a@example.com", "password_secret": "mailbox"},
+    {"type": "pop3", "host": "mail.example.com", "username": "b@example.com", "password_secret": "mailbox"},
+    {
+        "type": "exchange",
+        "service_url": "https://mail.example.com/EWS/Exchange.asmx",
+        "mailbox": "c@example.com",
+        "username": "CORP\\c",
+        "password_secret": "mailbox",
+    },
+    {"type": "exchange_online", "mailbox": "d@example.com", "sign_in": _SIGN_IN},
+    {
+        "type": "exchange_online",
+        "api": "ews",
+        "mailbox": "e@example.com",
+        "sign_in": _SIGN_IN,
+    },
+    {"type": "spool", "format": "maildir", "path": "/mail/archive"},
+]
 
 
 def expressions(count: int) -> dict[str, str]:
@@ -208,10 +232,16 @@ def test_no_more_timers_than_the_setting_allows(azurite: Azurite, prefix: str) -
 
 
 def test_the_import_loads_only_what_timers_need(azurite: Azurite, prefix: str) -> None:
-    """No web framework, no mail client, no SDK but the tables' one."""
-    open_storage(connection_string=azurite.connection_string, prefix=prefix).jobs.create(make_record())
+    """No web framework, no mail client, no SDK but the tables' one, whatever kinds of jobs there are."""
+    jobs = open_storage(connection_string=azurite.connection_string, prefix=prefix).jobs
+    for number, server in enumerate(SERVERS):
+        job = check_job({"id": f"kind-{number}", "server": server})
+        save(jobs, job, before=None, now=NOW)
 
-    modules = index_app(settings(azurite, prefix)).modules
+    indexed = index_app(settings(azurite, prefix))
+
+    assert len(indexed.jobs) == len(SERVERS)
+    modules = indexed.modules
 
     assert sorted(name for name in modules if name.startswith(HEAVY)) == []
     assert "azure.data.tables" in modules
