@@ -70,6 +70,7 @@ from shared.purging import is_kept, purged_message
 from shared.routing import refers_to, route
 from shared.standing import events_after, health_after, waiting_sentence
 from shared.tally import Tally
+from shared.tracing import span
 
 _log = logging.getLogger(__name__)
 
@@ -94,7 +95,8 @@ def run_job(job_id: str, trigger: Trigger, services: Services, *, run_id: str = 
     if lease is None:
         return None
     try:
-        return Run(lease, trigger, services).perform()
+        with span("run", job=job_id, trigger=trigger.value, run=lease.record.state.lease_run):
+            return Run(lease, trigger, services).perform()
     except LeaseLost as lost:
         _log.warning("A run of job %s stops: %s", job_id, lost)
         return None
@@ -169,7 +171,8 @@ class Run:
 
     def _take_up_candidates(self, mailbox: Mailbox) -> None:
         """List, drop what is known, and handle the rest batch by batch until the time is up."""
-        listing = mailbox.candidates(self._job.picking(self._record.state))
+        with span("list"):
+            listing = mailbox.candidates(self._job.picking(self._record.state))
         self._tally.in_box = listing.in_box
         left = {_listed_key(entry): entry for entry in self._open.values() if entry.undelivered}
         known = {**self._ledger.look_up(listing.refs), **left}
@@ -229,7 +232,8 @@ class Run:
         if worn_out(entry, self._job.max_attempts):
             self._park(entry, Unreadable(_WORN_OUT), raw)
             return
-        message = self._isolated(entry, raw, lambda: self._parse(entry, raw))
+        with span("read", octets=len(raw.data), attempt=entry.attempts):
+            message = self._isolated(entry, raw, lambda: self._parse(entry, raw))
         if message is None:
             return
         if again := self._seen_before(entry, message):
@@ -298,7 +302,10 @@ class Run:
     def _deliver(self, mailbox: Mailbox) -> None:
         """Have the tickets made; keep copies; write both down; only then touch the originals."""
         deliveries, self._deliveries = self._deliveries, []
-        answers = self._target.apply([delivery for _, _, delivery in deliveries]) if deliveries else []
+        if not (deliveries or self._settled):
+            return
+        with span("deliver", messages=len(deliveries)):
+            answers = self._target.apply([delivery for _, _, delivery in deliveries]) if deliveries else []
         threads: dict[str, str] = {}
         made: dict[MessageKey, Action] = {}
         for (entry, raw, delivery), answer in zip(deliveries, answers, strict=True):
@@ -337,7 +344,9 @@ class Run:
         done: list[LedgerEntry] = []
         for disposition in dict.fromkeys(entry.disposition for entry in entries):
             marked = {entry.key: entry for entry in entries if entry.disposition == disposition}
-            for answer in mailbox.dispose([entry.ref for entry in marked.values()], disposition):
+            with span("dispose", messages=len(marked)):
+                answers = mailbox.dispose([entry.ref for entry in marked.values()], disposition)
+            for answer in answers:
                 entry = marked[answer.ref.key]
                 if answer.error is None:
                     done.append(entry.dispose(answer.ref.handle))
@@ -353,7 +362,9 @@ class Run:
         if not marked:
             return
         done: list[LedgerEntry] = []
-        for answer in mailbox.purge([entry.ref for entry in marked.values()]):
+        with span("purge", messages=len(marked)):
+            answers = mailbox.purge([entry.ref for entry in marked.values()])
+        for answer in answers:
             if answer.error is None or isinstance(answer.error, MessageGone):
                 done.append(marked[answer.ref.key].finish())
             else:
@@ -472,7 +483,7 @@ class Run:
 
     def _open_mailbox(self) -> Mailbox:
         services, job = self._services, self._job
-        with services.circuit.calling(job.server.reached_at, job.id, services.clock):
+        with span("open"), services.circuit.calling(job.server.reached_at, job.id, services.clock):
             return services.open_mailbox(OpenRequest(job.id, job.server, services.secrets, self._hard_deadline))
 
     def _end(self, fault: JobError | None) -> RunReport:
