@@ -2,11 +2,15 @@
 
 import logging
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import azure.functions as func
 
 from functions.wiring import services, storage
+
+if TYPE_CHECKING:
+    from shared.ports import JobStore, RunQueue
 
 _log = logging.getLogger(__name__)
 
@@ -26,26 +30,29 @@ def register(app: func.FunctionApp, timers: Mapping[str, str]) -> None:
     @app.function_name("sweep")
     @app.timer_trigger(schedule=_SCHEDULE, arg_name="timer", run_on_startup=False)
     def sweep(timer: func.TimerRequest) -> None:  # noqa: ARG001 (what is due is read from the table)
-        from shared.begin import Services, new_run_id
-        from shared.events import Event, tell
-        from shared.model import RunRequest, Trigger
-        from shared.standing import OVERDUE
+        from shared.begin import Services
 
         parts: Services = services()
-        now = parts.clock()
-        for job in parts.jobs.overdue(now):
-            late = now - job.next_due
-            if timers.get(job.job_id) == job.ncrontab and late < _GRACE:
-                continue
-            if late > OVERDUE:
-                tell(
-                    _log,
-                    Event.JOB_OVERDUE,
-                    f"it has been due for {late // timedelta(minutes=1)} minutes.",
-                    job=job.job_id,
-                )
-            parts.queue.put(RunRequest(job.job_id, new_run_id(now), Trigger.SWEEP))
+        queue_due(parts.jobs, parts.queue, parts.clock(), timers)
         _tidy()
+
+
+def queue_due(jobs: "JobStore", queue: "RunQueue", now: datetime, timers: Mapping[str, str]) -> None:
+    """Put every job that is due onto the run queue, but one whose own ``timers`` entry may be about to fire."""
+    from shared.begin import new_run_id
+    from shared.events import Event, tell
+    from shared.model import RunRequest, Trigger
+    from shared.standing import OVERDUE
+
+    for job in jobs.overdue(now):
+        late = now - job.next_due
+        if timers.get(job.job_id) == job.ncrontab and late < _GRACE:
+            continue
+        if late > OVERDUE:
+            tell(
+                _log, Event.JOB_OVERDUE, f"it has been due for {late // timedelta(minutes=1)} minutes.", job=job.job_id
+            )
+        queue.put(RunRequest(job.job_id, new_run_id(now), Trigger.SWEEP))
 
 
 def _tidy() -> None:
