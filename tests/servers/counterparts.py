@@ -53,6 +53,8 @@ class Counterpart(ABC):
     block: dict[str, Any]
     #: What a worker needs beside the block, as JSON.
     given: dict[str, str]
+    #: Where its server listens, which is somewhere in the block.
+    port: int
 
     @abstractmethod
     def deliver(self, *messages: bytes) -> None:
@@ -67,11 +69,11 @@ class _OnDovecot(Counterpart):
     def __init__(self, servers: "Counterparts") -> None:
         self._server = servers.dovecot
         self._user = self._server.new_mailbox(password=_PASSWORD)
-        kind, port = self._where(self._server)
+        kind, self.port = self._where(self._server)
         self.block = {
             "type": kind,
             "host": self._server.host,
-            "port": port,
+            "port": self.port,
             "username": self._user.name,
             "password_secret": "mailbox",
             "ca_file": str(self._server.ca_file),
@@ -122,6 +124,7 @@ class _OnExchange(Counterpart):
 
     def __init__(self, servers: "Counterparts") -> None:
         self._server, self._ca_file = servers.exchange(self.scheme), str(servers.authority.ca_file)
+        self.port = self._server.port
         self._address = f"{uuid.uuid4().hex[:12]}@example.com"
         self._mailbox = self._server.add_mailbox(self._address)
         self._prepare()
@@ -179,6 +182,7 @@ class _Graph(Counterpart):
     def __init__(self, servers: "Counterparts") -> None:
         address = f"{uuid.uuid4().hex[:12]}@example.com"
         self._store = servers.graph.new_mailbox(address)
+        self.port = servers.graph.port
         self.block = {
             "type": "exchange_online",
             "mailbox": address,
@@ -237,6 +241,11 @@ class Counterparts:
         """Exchange on-premises, which takes passwords (``basic``), or Online, which takes tokens (``bearer``)."""
         people = {"app": Person("")}
         return self._once(scheme, lambda: Exchange(self.authority.issue(), schemes={scheme}, people=people))
+
+    def behind(self, port: int, kind: str) -> None:
+        """From now on the server of this kind is reached at another port: Graph names its own in its links."""
+        if kind == _Graph.name:
+            self.graph.service.root = f"http://127.0.0.1:{port}"
 
     def _once(self, name: str, make: Callable[[], AbstractContextManager[S]]) -> S:
         if name not in self._started:

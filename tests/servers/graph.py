@@ -73,7 +73,8 @@ class Graph:
         self.most_at_once = 0
         self.stopping = threading.Event()
         self._server = _Server(self)
-        self.root = self.service.root = f"http://{HOST}:{self._server.server_address[1]}"
+        self.port: int = self._server.server_address[1]
+        self.root = self.service.root = f"http://{HOST}:{self.port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(_PAUSE,), name="Graph", daemon=True)
         self._thread.start()
 
