@@ -56,7 +56,7 @@ crash-matrix: $(READY)
 
 lock: $(READY)
 	@for name in requirements requirements-dev; do \
-	  $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-strip-extras --generate-hashes --no-emit-index-url \
 	    --custom-compile-command "make lock" -o $$name.txt $$name.in || exit 1; done
 
 format: $(READY)

@@ -1,8 +1,8 @@
 """Spans of a run, for whoever has OpenTelemetry switched on in the platform (`telemetryMode` in host.json).
 
 Nothing is imported, configured or exported here: where the worker process has set OpenTelemetry up, spans go to its
-Nothing is imported, configured or exported here: where the worker process has set OpenTelemetry up, spans go to its
-an address, a subject or a body.
+provider; elsewhere they cost a look into a dictionary. Attributes are ids and counts, never an address, a subject or a
+body.
 """
 
 import sys
