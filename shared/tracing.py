@@ -15,10 +15,12 @@ _NAME = "mail-connector"
 @contextmanager
 def span(name: str, **attributes: str | int) -> Iterator[None]:
     """One span, a child of the one around it. ``attributes`` come under ``mailconnector.``."""
-    trace = sys.modules.get("opentelemetry.trace")
-    if trace is None:
+    if "opentelemetry.trace" not in sys.modules:
         yield
         return
+    # An import statement, since another thread may be importing it just now: this waits until all of it is there.
+    from opentelemetry import trace
+
     named = {f"mailconnector.{key}": value for key, value in attributes.items()}
     with trace.get_tracer(_NAME).start_as_current_span(name, attributes=named):
         yield

@@ -29,7 +29,8 @@ class Place:
     def __init__(self, dovecot: Dovecot, azurite: Azurite, prefix: str) -> None:
         self.dovecot = dovecot
         self.user: User = dovecot.new_mailbox()
-        self.clock = FakeClock(datetime.now(UTC))
+        # Copies expire with their day: no hour that a test lets pass may end it.
+        self.clock = FakeClock(datetime.now(UTC).replace(hour=12))
         self.requests = Requests(prefix)
         self.tables = Tables(azurite, prefix)
         self.connection = azurite.connection_string

@@ -6,10 +6,12 @@ ledger are counted with clients that owe nothing to the code under test. `tests.
 """
 
 import json
+import os
 import random
 import sys
 import tempfile
 import threading
+import traceback
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -164,7 +166,12 @@ def work(given: Mapping[str, str | Mapping[str, Mapping[str, str]]]) -> None:
             clock=utc_now,
             budget=timedelta(minutes=5),
         )
-        drain(replace(services, open_mailbox=open_told), job_id)
+        try:
+            drain(replace(services, open_mailbox=open_told), job_id)
+        except BaseException:  # noqa: BLE001 (printed; it ends the process)
+            # Whoever waits for this job would wait in vain: the whole worker goes, with the reason.
+            traceback.print_exc()
+            os._exit(1)
         tell(f"{job_id}: drained")
 
     threads = [threading.Thread(target=drained, args=one) for one in jobs.items()]

@@ -1,7 +1,11 @@
 """What OpenTelemetry sees of a run where the platform has switched it on."""
 
+import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from opentelemetry import trace
@@ -65,3 +69,55 @@ def test_no_span_tells_an_address_or_a_subject(spans: InMemorySpanExporter) -> N
     assert "read" in told
     for word in ("ecret", "customer.example", "mail.example", "text of"):
         assert word not in told
+
+
+_HALF_IMPORTED = """
+import sys, threading
+import gate
+from shared.tracing import span
+
+def begin_a_span():
+    gate.importing.wait()
+    try:
+        with span("run", job="support"):
+            gate.told.append("went well")
+    except Exception as error:
+        gate.told.append(repr(error))
+    finally:
+        gate.ended.set()
+
+other = threading.Thread(target=begin_a_span)
+other.start()
+import opentelemetry.trace
+other.join()
+print(*gate.told)
+"""
+
+_SLOW_PACKAGE = """
+import gate
+gate.importing.set()
+# One that does not wait for the import ends here at once, with a fault; one that waits is not held up for long.
+gate.ended.wait(0.5)
+
+class get_tracer:
+    def __init__(self, name): ...
+    def start_as_current_span(self, name, attributes):
+        import contextlib
+        return contextlib.nullcontext()
+"""
+
+
+def test_a_span_may_begin_while_another_thread_imports_opentelemetry(tmp_path: Path) -> None:
+    """As when two jobs begin at once in a new process, and the SDK of one of them brings OpenTelemetry along."""
+    package = tmp_path / "opentelemetry" / "trace"
+    package.mkdir(parents=True)
+    (package.parent / "__init__.py").touch()
+    (package / "__init__.py").write_text(_SLOW_PACKAGE)
+    (tmp_path / "gate.py").write_text(
+        "import threading\nimporting, ended, told = threading.Event(), threading.Event(), []\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path.cwd())])}
+    told = subprocess.run(
+        [sys.executable, "-c", _HALF_IMPORTED], env=environment, capture_output=True, text=True, check=True
+    )
+    assert told.stdout == "went well\n"
