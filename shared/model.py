@@ -165,6 +165,68 @@ class Attachment:
         return hashlib.sha256(self.data).hexdigest()
 
 
+class ReportKind(StrEnum):
+    """What a machine reports about a message."""
+
+    #: What became of it on its way: a bounce, a delay, a success (RFC 3464).
+    DELIVERY = "delivery"
+    #: What its recipient did with it: a read receipt (RFC 8098).
+    DISPOSITION = "disposition"
+
+
+class ReportAction(StrEnum):
+    """What became of a message at one recipient."""
+
+    # RFC 3464 section 2.3.3
+    FAILED = "failed"
+    DELAYED = "delayed"
+    DELIVERED = "delivered"
+    RELAYED = "relayed"
+    EXPANDED = "expanded"
+    # RFC 8098 section 3.2.6; those after the second are of its predecessors
+    DISPLAYED = "displayed"
+    DELETED = "deleted"
+    DISPATCHED = "dispatched"
+    PROCESSED = "processed"
+    DENIED = "denied"
+    #: It is not said, or in a word that no standard has.
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedRecipient:
+    """One recipient of the message that a report concerns."""
+
+    #: Lower case: whom the message was sent to where the report says so, else where it went; "" where unreadable.
+    address: str
+    action: ReportAction
+    #: Enhanced status code such as ``5.1.1`` (RFC 3463), or "".
+    status: str = ""
+    #: What the refusing server said, or "".
+    diagnostic: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a machine says of a message that was sent earlier. All of it is the sender's word: anybody can forge it."""
+
+    kind: ReportKind
+    recipients: tuple[ReportedRecipient, ...]
+    #: Of the message that it concerns, with angle brackets; None where it is not said.
+    message_id: str | None
+    #: What that message and the report refer to besides, nearest first.
+    references: tuple[str, ...] = ()
+    #: Of the message that it concerns; "" where it is not said.
+    subject: str = ""
+
+    @property
+    def bounced(self) -> bool:
+        """Whether the message did not reach somebody, for good."""
+        return self.kind is ReportKind.DELIVERY and any(
+            recipient.action is ReportAction.FAILED for recipient in self.recipients
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """A parsed e-mail. Every field is there whatever the bytes were; ``defects`` says what made no sense."""
@@ -195,6 +257,8 @@ class Message:
     sha256: str
     #: Only the header could be read because the message is over the size limit.
     header_only: bool = False
+    #: What it reports of another message, when it is a bounce or a read receipt.
+    report: Report | None = None
 
     def header(self, name: str) -> str | None:
         """The first field of that name, whatever its case, or None."""

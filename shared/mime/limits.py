@@ -17,6 +17,8 @@ SUBJECT_CHARS: Final = 1_000
 #: Addresses of one field (To, Cc, ...), and characters of one (RFC 5321 section 4.5.3.1 allows 64 + 1 + 255).
 ADDRESSES: Final = 1_000
 ADDRESS_CHARS: Final = 320
+#: Recipients of one report.
+REPORTED: Final = 100
 #: Message-IDs of one field, and characters of one (a line of RFC 5322 section 2.1.1).
 MESSAGE_IDS: Final = 100
 MESSAGE_ID_CHARS: Final = 998

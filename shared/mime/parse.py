@@ -6,6 +6,7 @@ from shared.mime import envelope, header, structure
 from shared.mime.content import Content, attachments, body, collect
 from shared.mime.header import Fields
 from shared.mime.reading import Reading
+from shared.mime.reports import report
 from shared.mime.structure import Part
 from shared.model import Message
 
@@ -20,11 +21,12 @@ def parse(raw: bytes, *, header_only: bool = False, size: int | None = None) -> 
     """
     reading = Reading()
     content = Content()
+    part: Part | None = None
     if header_only:
         fields: Fields = reading.guard("The header", (), structure.read_header, raw, reading)
         text, html = _over_the_limit(size), None
     else:
-        part: Part | None = reading.guard("The structure of the message", None, structure.read, raw, reading)
+        part = reading.guard("The structure of the message", None, structure.read, raw, reading)
         fields = part.fields if part else ()
         if part:
             reading.guard("The content", None, collect, part, content, reading)
@@ -45,6 +47,7 @@ def parse(raw: bytes, *, header_only: bool = False, size: int | None = None) -> 
         text=text,
         html=html,
         headers=reading.guard("The header", (), _for_people, fields, reading),
+        report=reading.guard("The report", None, report, part, text, reading) if part else None,
         attachments=reading.guard("The attachments", (), attachments, content, html, raw, reading),
         defects=reading.defects,
         size=len(raw) if size is None else size,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shared.mime import parse
-from shared.model import Message
+from shared.model import Message, Report
 
 MAIL = Path(__file__).parents[1] / "data" / "mail"
 SOURCES = sorted(MAIL.glob("*.eml"))
@@ -25,6 +25,7 @@ USUAL: dict[str, Any] = {
     "html": "",
     "defects": [],
     "attachments": [],
+    "report": {},
 }
 
 
@@ -49,7 +50,35 @@ def seen(message: Message) -> dict[str, Any]:
             | ({"inline": True} if one.inline else {})
             for one in message.attachments
         ],
+        "report": reported(message.report) if message.report else {},
     }
+
+
+def reported(report: Report) -> dict[str, Any]:
+    """A report in the form of an expectation; what it does not say is left out."""
+    return _said(
+        {
+            "kind": str(report.kind),
+            "message_id": report.message_id,
+            "references": list(report.references),
+            "subject": report.subject,
+            "recipients": [
+                _said(
+                    {
+                        "address": one.address,
+                        "action": str(one.action),
+                        "status": one.status,
+                        "diagnostic": one.diagnostic,
+                    }
+                )
+                for one in report.recipients
+            ],
+        }
+    )
+
+
+def _said(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value}
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)

@@ -72,3 +72,27 @@ def test_text_that_came_as_a_file_is_attached() -> None:
     assert message.text == "hello"
     assert message.html is None
     assert [(one.name, one.data) for one in message.attachments] == [("log.txt", b"log"), ("text.html", b"<p>page</p>")]
+
+
+def test_a_report_says_whether_something_bounced() -> None:
+    """One recipient that failed for good is a bounce; a delay or a receipt that says so is none (RFC 3464)."""
+
+    def bounced(kind: str, fields: bytes) -> bool:
+        raw = b"Content-Type: multipart/report; boundary=r\n\n--r\nContent-Type: message/" + kind.encode() + b"\n\n"
+        report = parse(raw + fields + b"\n--r--\n").report
+        assert report is not None
+        return report.bounced
+
+    failed = b"Final-Recipient: rfc822; a@example.com\nAction: failed\n"
+    assert bounced("delivery-status", b"Final-Recipient: rfc822; b@example.com\nAction: delivered\n\n" + failed)
+    assert not bounced("delivery-status", failed.replace(b"failed", b"delayed"))
+    assert not bounced("disposition-notification", b"Final-Recipient: rfc822; a@example.com\nDisposition: x; failed\n")
+    assert not bounced("delivery-status", b"")
+
+
+def test_a_report_has_a_limit_of_recipients() -> None:
+    """However many a report names, a hundred are read."""
+    raw = b"Content-Type: multipart/report; boundary=r\n\n--r\nContent-Type: message/delivery-status\n\n"
+    report = parse(raw + b"Final-Recipient: rfc822; a@example.com\nAction: failed\n\n" * 1_000 + b"--r--\n").report
+    assert report is not None
+    assert len(report.recipients) == 100
