@@ -219,6 +219,15 @@ class Mailbox(Protocol):
         """
         ...
 
+    def still_there(self, refs: Sequence[MessageRef]) -> frozenset[MessageKey]:
+        """The keys of those of ``refs`` that are in the mailbox, or may come back as candidates. Changes nothing.
+
+        Left out is only what is certainly gone. What the server does not tell about counts as there: a message of
+        another folder or another UIDVALIDITY, one that it refuses to show, and, where a move keeps the key, one in any
+        folder of the mailbox. ``refs`` may come from an earlier run.
+        """
+        ...
+
     def hindrances(self, disposition: Disposition) -> Sequence[Hindrance]:
         """What is known to stand against `dispose`, and then `purge`, with ``disposition``. Changes nothing.
 

@@ -83,10 +83,11 @@ def get_rights(folder: Any) -> Any:
     return element("m:GetFolder", shape, element("m:FolderIds", folder))
 
 
-def find_folders(parent: Any, offset: int) -> Any:
-    """FindFolder: the folders right below ``parent``."""
+def find_folders(parent: Any, offset: int, *, deep: bool = False) -> Any:
+    """FindFolder: the folders right below ``parent``, or all that are below it."""
     view = element("m:IndexedPageFolderView", MaxEntriesReturned="500", Offset=str(offset), BasePoint="Beginning")
-    return element("m:FindFolder", _folder_shape(), view, element("m:ParentFolderIds", parent), Traversal="Shallow")
+    way = "Deep" if deep else "Shallow"
+    return element("m:FindFolder", _folder_shape(), view, element("m:ParentFolderIds", parent), Traversal=way)
 
 
 def find_unread(folder: Any, offset: int, page: int) -> Any:

@@ -48,11 +48,16 @@ def well_known(wire: Wire, name: str) -> Folder:
     return found[0]
 
 
-def _below(wire: Wire, parent: Any) -> list[Folder]:
+def mail_folders(wire: Wire) -> list[Folder]:
+    """Every mail folder that people see, Deleted Items too."""
+    return _below(wire, well_known_folder(ROOT, wire.account.mailbox), deep=True)
+
+
+def _below(wire: Wire, parent: Any, *, deep: bool = False) -> list[Folder]:
     found: list[Folder] = []
     offset = 0
     for _ in range(_PAGES):
-        (answer,) = wire.ask("looking for the folder", "FindFolder", find_folders(parent, offset))
+        (answer,) = wire.ask("looking for the folder", "FindFolder", find_folders(parent, offset, deep=deep))
         _raise_fault(wire, answer)
         found += [folder for one in children(answer, "t:Folders") if (folder := read_folder(one))]
         last, following = page_end(answer)

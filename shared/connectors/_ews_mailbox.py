@@ -11,13 +11,14 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 from types import TracebackType
 from typing import Any, Self
 
 from shared.connectors import _ews_calls as calls
 from shared.connectors._ews_calls import Item
 from shared.connectors._ews_faults import is_denial, job_fault, message_fault
-from shared.connectors._ews_folder import open_folder, well_known
+from shared.connectors._ews_folder import mail_folders, open_folder, well_known
 from shared.connectors._ews_network import Lost
 from shared.connectors._ews_rights import hindrances
 from shared.connectors._ews_text import cursor_of, header_bytes, header_of, is_mail, item_of
@@ -36,6 +37,8 @@ _CHUNK = 100
 _PAGE, _PAGES = 1_000, 200
 #: How many messages are looked for by their marks in one request: each is a condition to the server.
 _STAMPS = 20
+#: And in how many folders.
+_FOLDERS = 50
 #: How often one session asks again after a lost connection, to find the message that kills it.
 _RETRIES = 12
 
@@ -219,7 +222,7 @@ class EwsMailbox:
         for part in _chunks(refs):
             facts |= self._facts(part)
             gone = [ref for ref in part if isinstance(facts.get(ref.key), MessageGone)]
-            self._find_moved(gone, facts, target or self._trash)
+            self._find_marked(gone, facts, [self._folder, target or self._trash])
             self._mark(part, facts, disposition)
             if target:
                 self._move(part, facts, target)
@@ -252,6 +255,17 @@ class EwsMailbox:
 
         return [answer(ref) for ref in refs]
 
+    def still_there(self, refs: Sequence[MessageRef]) -> frozenset[MessageKey]:
+        """See `Mailbox.still_there`. One that a person has moved has another id, and still our mark."""
+        gone: list[MessageRef] = []
+        for part in _chunks([ref for ref in refs if self._is_here(ref)]):
+            facts = self._facts(part)
+            gone += [ref for ref in part if isinstance(facts[ref.key], MessageGone)]
+        found: dict[MessageKey, Item | MessageError] = {}
+        if gone:
+            self._find_marked(gone, found, mail_folders(self._wire))
+        return frozenset(ref.key for ref in refs) - ({ref.key for ref in gone} - found.keys())
+
     def hindrances(self, disposition: Disposition) -> Sequence[Hindrance]:
         """See `Mailbox.hindrances`."""
         try:
@@ -283,21 +297,21 @@ class EwsMailbox:
             self._targets[path] = open_folder(self._wire, path)
         return self._targets[path] if path else None
 
-    def _find_moved(
-        self, refs: Sequence[MessageRef], facts: dict[MessageKey, Item | MessageError], target: calls.Folder
+    def _find_marked(
+        self,
+        refs: Sequence[MessageRef],
+        facts: dict[MessageKey, Item | MessageError],
+        folders: Sequence[calls.Folder],
     ) -> None:
-        """Find messages by our mark: moved by a run that died before it could write down the new id."""
-        for start in range(0, len(refs), _STAMPS):
-            part = [ref for ref in refs[start : start + _STAMPS] if self._is_here(ref)]
-            folders = [calls.folder_id(self._folder.id), calls.folder_id(target.id)]
-            if not part:
-                continue
-            payload = calls.find_stamped(folders, [ref.key.item for ref in part])
+        """Find messages by our mark: moved by a person, or by a run that died before it could write down the new id."""
+        here = [ref for ref in refs if self._is_here(ref)]
+        for start, first in product(range(0, len(here), _STAMPS), range(0, len(folders), _FOLDERS)):
+            part, places = here[start : start + _STAMPS], folders[first : first + _FOLDERS]
+            ids = [calls.folder_id(folder.id) for folder in places]
+            payload = calls.find_stamped(ids, [ref.key.item for ref in part])
             found: dict[str, Item] = {}
             for answer, folder in zip(
-                self._wire.ask("looking for moved messages", "FindItem", payload),
-                (self._folder, target),
-                strict=True,
+                self._wire.ask("looking for moved messages", "FindItem", payload), places, strict=True
             ):
                 self._raise_fault(answer, "looking for moved messages")
                 items = map(calls.read_item, calls.children(answer, "t:Items"))

@@ -101,6 +101,14 @@ class GraphMailbox:
             answers[ref] = Disposed(ref) if isinstance(answer.error, MessageGone) else Disposed(ref, answer.error)
         return [answers[ref] for ref in refs]
 
+    def still_there(self, refs: Sequence[MessageRef]) -> frozenset[MessageKey]:
+        """See `Mailbox.still_there`. Immutable ids stay through moves, so the whole mailbox counts."""
+        ours = [ref for ref in refs if self._ours(ref)]
+        calls = [Call(message_path(self._client, ref) + query(select="id")) for ref in ours]
+        answers = self._client.batch(calls, "looking which messages are there")
+        gone_keys = {ref.key for ref, answer in zip(ours, answers, strict=True) if answer.gone}
+        return frozenset(ref.key for ref in refs) - gone_keys
+
     def hindrances(self, disposition: Disposition) -> Sequence[Hindrance]:
         """See `Mailbox.hindrances`. Rights that Exchange itself granted (RBAC for Applications) are in no token."""
         try:

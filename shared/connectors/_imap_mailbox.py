@@ -175,6 +175,15 @@ class ImapMailbox:
             for ref in refs
         ]
 
+    def still_there(self, refs: Sequence[MessageRef]) -> frozenset[MessageKey]:
+        """See `Mailbox.still_there`. A UID never comes back (RFC 9051 section 2.3.1.1); an earlier UIDVALIDITY may.
+
+        It does where a folder that was renamed away gets its name back.
+        """
+        uids = {ref.key: self._uid(ref) for ref in refs}
+        present = self._present(uids.values())
+        return frozenset(key for key, uid in uids.items() if uid is None or uid in present)
+
     def hindrances(self, disposition: Disposition) -> Sequence[Hindrance]:
         """See `Mailbox.hindrances`."""
         self._writable = False

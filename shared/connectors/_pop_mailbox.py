@@ -12,7 +12,7 @@ from typing import Self
 
 from shared.connectors._pop_connection import Connection, Refusal
 from shared.connectors._pop_fetch import Batch, batches
-from shared.connectors._pop_session import Listed, Session, begin
+from shared.connectors._pop_session import NO_UIDL, Listed, Session, begin
 from shared.connectors._pop_text import handle_of, may_be
 from shared.errors import JobError, MessageError, MessageGone, Unavailable, Unreadable
 from shared.model import Disposition, Listing, MessageKey, MessageRef, Picking
@@ -83,6 +83,13 @@ class PopMailbox:
             errors = {**self._commit(refs), **errors}
         # Gone, be it before or in between, is what was wanted.
         return [Disposed(ref, None if isinstance(error := errors.get(ref), MessageGone) else error) for ref in refs]
+
+    def still_there(self, refs: Sequence[MessageRef]) -> frozenset[MessageKey]:
+        """See `Mailbox.still_there`. The session has listed every message; one without UIDL may be any of ``refs``."""
+        listed = self._session.listed
+        return frozenset(
+            ref.key for ref in refs if NO_UIDL in listed or ref.key.item in listed or ref.key.mailbox != self.identity
+        )
 
     def hindrances(self, disposition: Disposition) -> Sequence[Hindrance]:  # noqa: ARG002 - the protocol has no rights
         """See `Mailbox.hindrances`: whoever may sign in may delete."""

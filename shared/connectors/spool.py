@@ -341,6 +341,16 @@ class SpoolMailbox:
                 self._store.remove([ref.handle for ref in refs])
         return [Disposed(ref) for ref in refs]
 
+    def still_there(self, refs: Sequence[MessageRef]) -> frozenset[MessageKey]:
+        """See `Mailbox.still_there`. A message keeps its name in every Maildir folder that the operator has opened."""
+        with _told(self._path):
+            names = {item.name for item in self._store.items()}
+            if self._maildir:
+                names |= {
+                    file.name.partition(":2,")[0] for way in ("cur", "new") for file in self._root.rglob(f"{way}/*")
+                }
+        return frozenset(ref.key for ref in refs if ref.handle in names or ref.key.mailbox != self._identity)
+
     def hindrances(self, disposition: Disposition) -> Sequence[Hindrance]:
         """See `Mailbox.hindrances`."""
         if not disposition.marks:

@@ -226,6 +226,24 @@ def test_a_message_keeps_its_key_through_moves(box: Stored, opened: Open) -> Non
             assert again.handle == box.find("one").id != done.ref.handle
 
 
+def test_a_handled_message_is_found_wherever_a_person_has_put_it(exchange: Exchange, box: Stored, opened: Open) -> None:
+    """Among many folders, at any depth, by the mark that moves with it; one that was never marked has a new key there."""
+    deep = box.add_folder("Deep", box.add_folder("Below", box.inbox))
+    for number in range(60):
+        box.add_folder(f"f{number}")
+    for subject in ("handled", "removed", "bare"):
+        box.deliver(mail(subject))
+    with opened() as mailbox:
+        refs = by_subject(mailbox)
+        mailbox.dispose([refs["handled"], refs["removed"]], READ)
+    box.move(box.find("handled"), deep)
+    box.move(box.find("bare"), deep)
+    box.remove(box.find("removed"))
+    with opened() as mailbox:
+        assert mailbox.still_there(list(refs.values())) == {refs["handled"].key}
+    assert not {"UpdateItem", "MoveItem"} & set(exchange.operations()[-5:])
+
+
 def test_a_copy_of_a_handled_message_is_that_message(box: Stored, opened: Open) -> None:
     """It is listed once, and the ledger knows it."""
     box.deliver(mail("one"))

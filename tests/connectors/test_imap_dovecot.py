@@ -109,6 +109,25 @@ def test_refs_of_an_earlier_uidvalidity_are_never_acted_on(dovecot: Dovecot, use
     assert dovecot.messages(user, "Team") == before
 
 
+def test_messages_of_an_earlier_uidvalidity_may_come_back(dovecot: Dovecot, user: User) -> None:
+    """They do, under the same keys, when a folder that was renamed away gets its name back: so they count as there."""
+    dovecot.create_folder(user, "Team")
+    dovecot.append(user, "Team", MAIL)
+    with open_dovecot(dovecot, user, folder="Team") as mailbox:
+        (ref,) = mailbox.candidates(UNREAD).refs
+    with dovecot.session(user) as client:
+        client.rename("Team", "Elsewhere")
+        client.create("Team")
+    with open_dovecot(dovecot, user, folder="Team") as mailbox:
+        assert mailbox.candidates(UNREAD).refs == ()
+        assert mailbox.still_there([ref]) == {ref.key}
+    with dovecot.session(user) as client:
+        client.delete("Team")
+        client.rename("Elsewhere", "Team")
+    with open_dovecot(dovecot, user, folder="Team") as mailbox:
+        assert mailbox.candidates(UNREAD).refs == (ref,)
+
+
 def test_refs_of_another_folder_are_never_acted_on(dovecot: Dovecot, user: User) -> None:
     """When a job's folder is changed, what the ledger still holds of the old one names nobody in the new one."""
     dovecot.append(user, "INBOX", MAIL)

@@ -46,7 +46,9 @@ class _Password:
 
 
 class ImapWorld(World):
-    """A mailbox of its own, over IMAP4 and TLS."""
+    """A mailbox of its own, over IMAP4 and TLS. A message that is moved gets another UID (RFC 6851 section 3.3)."""
+
+    abilities = Abilities(moves_keep_keys=False)
 
     def __init__(self, server: Dovecot | Cyrus) -> None:
         self._server = server

@@ -12,6 +12,7 @@ from shared.errors import MessageGone
 from shared.model import Disposition, Pick, Picking
 from shared.ports import Disposed
 from tests.contract.mailbox_extras import ExtrasContract
+from tests.contract.mailbox_still_there import StillThereContract
 from tests.contract.mailbox_world import (
     DELETED,
     EARLIER,
@@ -44,7 +45,7 @@ __all__ = [
 ]
 
 
-class MailboxContract(ExtrasContract):
+class MailboxContract(ExtrasContract, StillThereContract):
     """Every promise of the port's docstrings."""
 
     @pytest.fixture

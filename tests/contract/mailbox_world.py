@@ -66,6 +66,10 @@ class Abilities:
     locks_others_out: str = ""
     #: What beside reading and deleting it cannot do, ``flag``, ``category`` or ``move_to``, and why.
     lacks: Mapping[str, str] = field(default_factory=dict)
+    #: A message has the same ``MessageKey`` in whatever folder it lies, and after it was put back.
+    moves_keep_keys: bool = True
+    #: So it has while a person has marked it as deleted.
+    deletion_keeps_key: bool = True
     #: Accounts may be allowed to look and not to touch, and the server tells.
     has_rights: bool = True
 

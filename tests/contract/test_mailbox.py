@@ -130,7 +130,8 @@ class _ExchangePassword:
 
 class _EwsWorld(World):
     # The MIME is made anew each time; what is deleted lies in another folder.
-    abilities = Abilities(keeps_bytes=False, counts_deleted=False)
+    # And so is it when a person deletes it, under another id, before a job put its own mark on it.
+    abilities = Abilities(keeps_bytes=False, counts_deleted=False, deletion_keeps_key=False)
 
     def __init__(self, server: Exchange, authority: Authority) -> None:
         self._server = server

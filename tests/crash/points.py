@@ -13,7 +13,17 @@ from typing import Any, Self, TypeVar, cast
 
 from shared.begin import Services
 from shared.ledger import LedgerEntry
-from shared.model import Delivered, Delivery, Disposition, Listing, MessageRef, ParkedMessage, Picking, PurgedMessage
+from shared.model import (
+    Delivered,
+    Delivery,
+    Disposition,
+    Listing,
+    MessageKey,
+    MessageRef,
+    ParkedMessage,
+    Picking,
+    PurgedMessage,
+)
 from shared.ports import (
     Claim,
     Disposed,
@@ -159,6 +169,9 @@ class _Mailbox:
 
     def purge(self, refs: Sequence[MessageRef]) -> Sequence[Disposed]:
         return self._points.call("purge", lambda: self._inner.purge(refs))
+
+    def still_there(self, refs: Sequence[MessageRef]) -> frozenset[MessageKey]:
+        return self._points.call("look what is there", lambda: self._inner.still_there(refs))
 
     def hindrances(self, disposition: Disposition) -> Sequence[Hindrance]:
         return self._inner.hindrances(disposition)

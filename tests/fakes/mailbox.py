@@ -157,6 +157,12 @@ class FakeMailbox:
                 del self._folder.messages[uid]
         return [Disposed(ref) for ref in refs]
 
+    def still_there(self, refs: Sequence[MessageRef]) -> frozenset[MessageKey]:
+        """See `Mailbox.still_there`."""
+        moved = {stored.uid for folder in self._folder.others.values() for stored in folder}
+        there = {*self._folder.messages, *moved}
+        return frozenset(ref.key for ref in refs if int(ref.handle) in there or ref.key.mailbox != self._identity)
+
     def hindrances(self, disposition: Disposition) -> Sequence[Hindrance]:
         """See `Mailbox.hindrances`."""
         try:

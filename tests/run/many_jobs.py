@@ -139,6 +139,10 @@ class ScriptedMailbox:
         """See `Mailbox.purge`."""
         return [Disposed(ref) for ref in refs]
 
+    def still_there(self, refs: Sequence[MessageRef]) -> frozenset[MessageKey]:
+        """See `Mailbox.still_there`."""
+        return frozenset(ref.key for ref in refs)
+
     def hindrances(self, disposition: Disposition) -> Sequence[Hindrance]:  # noqa: ARG002 (none)
         """See `Mailbox.hindrances`."""
         return ()

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from shared.begin import Services, open_mailbox
-from shared.model import Disposition, Listing, MessageRef, Picking, RunOutcome, Trigger
+from shared.model import Disposition, Listing, MessageKey, MessageRef, Picking, RunOutcome, Trigger
 from shared.ports import Disposed, Fetched, Hindrance, Mailbox, OpenRequest
 from shared.run import run_job
 from shared.storage import open_storage
@@ -68,6 +68,10 @@ class ToldMailbox:
         answers = self._inner.purge(refs)
         tell(f"{self._name}purged")
         return answers
+
+    def still_there(self, refs: Sequence[MessageRef]) -> frozenset[MessageKey]:
+        """See `Mailbox.still_there`."""
+        return self._inner.still_there(refs)
 
     def hindrances(self, disposition: Disposition) -> Sequence[Hindrance]:
         """See `Mailbox.hindrances`. Runs do not ask."""

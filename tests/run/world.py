@@ -29,6 +29,7 @@ from shared.model import (
     JobRecord,
     JobState,
     Listing,
+    MessageKey,
     MessageRef,
     Picking,
     RunOutcome,
@@ -149,6 +150,11 @@ class WatchedMailbox:
         """See `Mailbox.purge`."""
         with self._steps.step("purge", _uids(refs)):
             return self._inner.purge(refs)
+
+    def still_there(self, refs: Sequence[MessageRef]) -> frozenset[MessageKey]:
+        """See `Mailbox.still_there`."""
+        with self._steps.step("still_there", _uids(refs)):
+            return self._inner.still_there(refs)
 
     def hindrances(self, disposition: Disposition) -> Sequence[Hindrance]:
         """See `Mailbox.hindrances`. Runs do not ask."""

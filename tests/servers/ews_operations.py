@@ -103,14 +103,15 @@ class Operations:
         return _each(parts["FolderIds"], one)
 
     def _find_folder(self, request: ET.Element) -> list[str | ItemFault]:
-        choice(attributes(request, "Traversal")["Traversal"], "Shallow", "Deep")
+        deep = choice(attributes(request, "Traversal")["Traversal"], "Shallow", "Deep") == "Deep"
         parts = children(request, "FolderShape", "IndexedPageFolderView", "ParentFolderIds")
         wanted = folder_shape(parts["FolderShape"])
         offset, size = self._view(parts["IndexedPageFolderView"])
 
         def one(element: ET.Element) -> str:
             mailbox, parent = self._folder(element)
-            below = [folder for folder in mailbox.folders.values() if folder.parent is parent]
+            found = mailbox.folders.values()
+            below = [one for one in found if (parent in one.above if deep else one.parent is parent)]
             page = below[offset : offset + size]
             return _paged(
                 "t:Folders",

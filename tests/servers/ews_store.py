@@ -49,6 +49,11 @@ class Folder:
     well_known: str = ""
     id: str = field(default_factory=lambda: _new_id("folder"))
 
+    @property
+    def above(self) -> "list[Folder]":
+        """Its parent, the parent of that, and so on."""
+        return [self.parent, *self.parent.above] if self.parent else []
+
 
 #: Where PidTagFlagStatus ([MS-OXOFLAG]) is among the properties of an item.
 FLAG_STATUS = ("", "0x1090")
