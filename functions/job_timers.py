@@ -1,7 +1,6 @@
 """One timer-triggered function per job, registered while function_app is imported."""
 
 import logging
-import re
 from collections.abc import Callable, Mapping
 
 import azure.functions as func
@@ -9,7 +8,7 @@ import azure.functions as func
 from functions.wiring import account, services, settings
 from shared.events import Event, tell
 from shared.model import TimerColumns, Trigger
-from shared.schedule.ncrontab import NCrontab
+from shared.reindex import timers_for
 from shared.storage.timer_index import read_timers
 
 _log = logging.getLogger(__name__)
@@ -17,14 +16,10 @@ _log = logging.getLogger(__name__)
 #: The import may take 30 s in all on the tightest plan; this leaves room for the interpreter and the SDKs.
 _SECONDS = 4.0
 
-#: A name that the platform refuses would leave the app without any function at all.
-_JOB_ID = re.compile(r"[a-z][a-z0-9-]{0,62}")
-
 
 def register(app: func.FunctionApp) -> Mapping[str, str]:
     """Give each enabled job its timer, as many as the settings allow. Returns ``{job id: expression}`` of those."""
-    jobs = filter(_usable, _jobs())
-    timers = dict(sorted({(job.job_id, job.ncrontab) for job in jobs})[: settings().max_timers])
+    timers = timers_for(_jobs(), settings().max_timers, lambda why: tell(_log, Event.TIMER_UNUSABLE, why))
     for job_id, ncrontab in timers.items():
         timer = app.timer_trigger(schedule=ncrontab, arg_name="timer", run_on_startup=False)
         app.function_name(f"job_{job_id}")(timer(_body(job_id)))
@@ -38,20 +33,6 @@ def _jobs() -> list[TimerColumns]:
         tell(_log, Event.TIMERS_UNREAD, f"there is no way to sign in to storage, so the sweep runs the jobs: {fault}")
         return []
     return read_timers(storage, settings().prefix, seconds=_SECONDS)
-
-
-def _usable(job: TimerColumns) -> bool:
-    if not job.enabled or not job.ncrontab:
-        return False
-    try:
-        NCrontab.parse(job.ncrontab)
-    except ValueError as fault:
-        tell(_log, Event.TIMER_UNUSABLE, f"row {job.job_id!r} of the job table gets no timer: {fault}")
-        return False
-    if not _JOB_ID.fullmatch(job.job_id):
-        tell(_log, Event.TIMER_UNUSABLE, f"row {job.job_id!r} of the job table is no job id.")
-        return False
-    return True
 
 
 def _body(job_id: str) -> Callable[[func.TimerRequest], None]:

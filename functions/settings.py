@@ -34,6 +34,10 @@ class AppSettings:
     lease_seconds: float
     #: How long a run takes messages up.
     run_budget: timedelta
+    #: Resource id of the site that is restarted when jobs have no timer yet; empty: it is not.
+    reindex_site: str
+    #: Azure Resource Manager of the cloud that the app is in; empty for the global one.
+    arm_url: str
     #: A JSON file ``{"name": "value"}`` with secrets for local use; empty for none.
     secrets_file: str
     #: The variables that hold secrets for local use; never printed.
@@ -54,6 +58,8 @@ def read_settings(environment: Mapping[str, str] | None = None, *, host_json: Pa
         max_timers=int(_number(env.get("MAILCONNECTOR_MAX_TIMERS"), 500)),
         lease_seconds=_number(env.get("MAILCONNECTOR_LEASE_SECONDS"), 90),
         run_budget=_run_budget(env, host_json or Path(__file__).parent.parent / "host.json"),
+        reindex_site=env.get("MAILCONNECTOR_REINDEX_SITE", ""),
+        arm_url=env.get("MAILCONNECTOR_ARM_URL", ""),
         secrets_file=env.get("MAILCONNECTOR_SECRETS_FILE", ""),
         secrets={name: value for name, value in env.items() if name.startswith("MAILCONNECTOR_SECRET_")},
     )

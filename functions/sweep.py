@@ -1,15 +1,17 @@
 """The safety net: every minute, whatever is due and unclaimed goes onto the run queue. Once a day it tidies up."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING
 
 import azure.functions as func
 
-from functions.wiring import services, storage
+from functions.wiring import reindexing, services, storage
 
 if TYPE_CHECKING:
+    from shared.model import DueJob
     from shared.ports import JobStore, RunQueue
 
 _log = logging.getLogger(__name__)
@@ -26,6 +28,7 @@ _TIDYING = timedelta(seconds=30)
 
 def register(app: func.FunctionApp, timers: Mapping[str, str]) -> None:
     """``timers``: the expressions that this process registered, by job id."""
+    registering = cache(lambda: reindexing(timers))
 
     @app.function_name("sweep")
     @app.timer_trigger(schedule=_SCHEDULE, arg_name="timer", run_on_startup=False)
@@ -33,12 +36,29 @@ def register(app: func.FunctionApp, timers: Mapping[str, str]) -> None:
         from shared.begin import Services
 
         parts: Services = services()
-        queue_due(parts.jobs, parts.queue, parts.clock(), timers)
+        if registering().step():
+            # What is due now would be killed in its beginning; the process that starts next queues it.
+            return
+        queue_due(parts.jobs, parts.queue, parts.clock(), timers, notice=registering().notice)
         _tidy()
 
 
-def queue_due(jobs: "JobStore", queue: "RunQueue", now: datetime, timers: Mapping[str, str]) -> None:
-    """Put every job that is due onto the run queue, but one whose own ``timers`` entry may be about to fire."""
+def _ignore(_: "DueJob") -> None:
+    """Nobody wants to know."""
+
+
+def queue_due(
+    jobs: "JobStore",
+    queue: "RunQueue",
+    now: datetime,
+    timers: Mapping[str, str],
+    *,
+    notice: "Callable[[DueJob], None]" = _ignore,
+) -> None:
+    """Put every job that is due onto the run queue, but one whose own ``timers`` entry may be about to fire.
+
+    ``notice`` sees each that is queued.
+    """
     from shared.begin import new_run_id
     from shared.events import Event, tell
     from shared.model import RunRequest, Trigger
@@ -52,6 +72,7 @@ def queue_due(jobs: "JobStore", queue: "RunQueue", now: datetime, timers: Mappin
             tell(
                 _log, Event.JOB_OVERDUE, f"it has been due for {late // timedelta(minutes=1)} minutes.", job=job.job_id
             )
+        notice(job)
         queue.put(RunRequest(job.job_id, new_run_id(now), Trigger.SWEEP))
 
 

@@ -8,8 +8,13 @@ from functions.settings import AppSettings, read_settings
 from shared.storage.open import Account
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from azure.core.credentials import TokenCredential
+
     from shared.begin import Services
     from shared.ports import Secrets
+    from shared.reindex import Reindexing
     from shared.storage import Storage
 
 # The SDKs log every request at INFO, addresses and tokens of pages included; what matters is in our own errors.
@@ -29,14 +34,31 @@ def account() -> Account:
     app = settings()
     if app.storage_connection:
         return Account(connection_string=app.storage_connection)
+    return Account(table_url=app.table_url, blob_url=app.blob_url, queue_url=app.queue_url, credential=credential())
+
+
+@cache
+def credential() -> "TokenCredential":
+    """The app's own identity: the user-assigned one that is named, else whatever the environment offers."""
     from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
 
-    credential = (
-        ManagedIdentityCredential(client_id=app.identity_client_id)
-        if app.identity_client_id
-        else DefaultAzureCredential()
-    )
-    return Account(table_url=app.table_url, blob_url=app.blob_url, queue_url=app.queue_url, credential=credential)
+    client_id = settings().identity_client_id
+    return ManagedIdentityCredential(client_id=client_id) if client_id else DefaultAzureCredential()
+
+
+def reindexing(timers: "Mapping[str, str]") -> "Reindexing":
+    """What has the platform register the jobs' timers anew; ``timers`` are those of this process."""
+    from shared.reindex import Reindexing
+    from shared.storage.open import utc_now
+    from shared.storage.timer_table import open_timer_table
+
+    app = settings()
+    site = None
+    if app.reindex_site:
+        from shared.arm import PUBLIC, Site
+
+        site = Site(app.reindex_site, credential(), arm_url=app.arm_url or PUBLIC)
+    return Reindexing(timers, app.max_timers, open_timer_table(account(), app.prefix), site, utc_now)
 
 
 @cache

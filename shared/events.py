@@ -37,6 +37,9 @@ class Event(StrEnum):
         "at start, storage did not tell the jobs in time; the sweep runs them",
     )
     TIMER_UNUSABLE = "timer_unusable", logging.ERROR, "a row of the job table cannot have a timer"
+    REINDEX = "reindex", logging.INFO, "the app restarts for its timers, or the platform was told of them"
+    REINDEX_OFF = "reindex_off", logging.INFO, "timers differ from the job table, and no restart is allowed by setting"
+    REINDEX_REFUSED = "reindex_refused", logging.WARNING, "the platform did not do it; the sweep runs the jobs"
     HOUSEKEEPING = "housekeeping", logging.INFO, "what has expired was removed, once a day"
     HOUSEKEEPING_FAILED = "housekeeping_failed", logging.ERROR, "it could not be; it is tried again some minutes later"
     RUN_REQUEST_UNREADABLE = "run_request_unreadable", logging.ERROR, "something on the run queue is not ours"

@@ -39,6 +39,8 @@ def test_every_setting_is_read() -> None:
             "MAILCONNECTOR_MAX_TIMERS": "7",
             "MAILCONNECTOR_LEASE_SECONDS": "4.5",
             "MAILCONNECTOR_RUN_SECONDS": "30",
+            "MAILCONNECTOR_REINDEX_SITE": "/subscriptions/x",
+            "MAILCONNECTOR_ARM_URL": "https://management.example",
             "MAILCONNECTOR_SECRETS_FILE": "secrets.json",
             "MAILCONNECTOR_SECRET_BOX": "hunter2",
             "PATH": "/bin",
@@ -53,6 +55,7 @@ def test_every_setting_is_read() -> None:
     )
     assert (settings.identity_client_id, settings.prefix, settings.max_timers) == ("identity", "test", 7)
     assert (settings.lease_seconds, settings.run_budget) == (4.5, timedelta(seconds=30))
+    assert (settings.reindex_site, settings.arm_url) == ("/subscriptions/x", "https://management.example")
     assert settings.secrets_file == "secrets.json"
     assert settings.secrets == {"MAILCONNECTOR_SECRET_BOX": "hunter2"}
 
