@@ -14,6 +14,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from shared.connectors import connector_for, connectors
 from shared.model import KEPT, Disposition, JobRecord, JobState, Pick, Picking
 from shared.ports import ServerSettings, Settings, TargetSettings
+from shared.routing.rules import Rule, faults_of, warnings_of
 from shared.routing.settings import RoutingSettings
 from shared.schedule.model import AnySchedule, Schedule
 from shared.targets import targets
@@ -125,6 +126,9 @@ class Job(Settings):
         description="Make another ticket, run by run, of a message that stays unread. Off: the ledger prevents it.",
     )
     routing: RoutingSettings = Field(default_factory=RoutingSettings)
+    rules: tuple[Rule, ...] = Field(
+        default=(), max_length=200, description="In their order; the first that matches a message decides."
+    )
     target: TargetChoice = Field(default_factory=targets()["table"].settings)
     max_attempts: int = Field(
         default=5, ge=1, le=20, description="A message that failed this often is parked, with the reason."
@@ -161,6 +165,18 @@ class Job(Settings):
                 raise ValueError(f"{name}: {reason}")
         if self.on_error and self.on_error.purge_deleted_at_end_of_session:
             raise ValueError("on_error: a parked message is not purged; leave out purge_deleted_at_end_of_session.")
+        return self
+
+    @model_validator(mode="after")
+    def _rules_fit_together(self) -> Self:
+        if faults := faults_of(self.rules):
+            raise ValueError(f"rules: {' '.join(faults)}")
+        asked = [rule.name for rule in self.rules for part in (rule.when, rule.unless) if part and part.authentication]
+        if asked and not self.routing.authserv_id:
+            raise ValueError(
+                f"Rule {asked[0]!r} asks what the receiving server found about the sender (authentication). Say in "
+                "routing.authserv_id by which name that server signs its Authentication-Results."
+            )
         return self
 
     @property
@@ -220,7 +236,7 @@ class Job(Settings):
             found.append("soft_purge_days has no effect: this job purges no message.")
         if self.reprocess and not self.success_disposition.marks:
             found.append("reprocess with neither mark makes one more ticket of every unread message in every run.")
-        return found
+        return [*found, *warnings_of(self.rules)]
 
 
 def load_job(record: JobRecord) -> Job:

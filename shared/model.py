@@ -1,7 +1,7 @@
 """The nouns of the product: frozen data without behaviour worth mocking. Nothing here does I/O or reads a clock."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -266,12 +266,33 @@ class Message:
         return next((value for key, value in self.headers if key.lower() == wanted), None)
 
 
+#: What a field of a ticket holds: as JSON has it. Amounts of money and instants are texts (``1234.50``, ISO 8601).
+FieldValue = str | int | float | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one guard or rule said of a message."""
+
+    #: ``guard``, ``rule`` and the like.
+    kind: str
+    name: str
+    #: Whether it applied to this message.
+    matched: bool
+    #: What was found in the message: no full stop, for it stands within a sentence.
+    evidence: str
+
+
 @dataclass(frozen=True, slots=True)
 class Create:
     """Make a new ticket. ``links`` are tickets that the message refers to but must not modify."""
 
     evidence: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
+    #: Fields of the ticket that the job's rules set or extracted.
+    fields: Mapping[str, FieldValue] = field(default_factory=dict)
+    #: Sentences for the reader of the ticket: what was left out, what a rule has to say.
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +301,9 @@ class Modify:
 
     ticket_id: str
     evidence: tuple[str, ...] = ()
+    #: As in `Create`; they replace the ticket's.
+    fields: Mapping[str, FieldValue] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,6 +391,9 @@ class TicketEntry:
     #: What parsing could not make sense of, for the person who reads the entry.
     defects: tuple[str, ...] = ()
     evidence: tuple[str, ...] = ()
+    #: See `Create`.
+    fields: Mapping[str, FieldValue] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,11 +45,11 @@ from shared.errors import (
 )
 from shared.events import Event, tell
 from shared.jobs import Job, load_job
+from shared.judging import Judge
 from shared.ledger import LedgerEntry, Stage, batches, claim, claimable, suspicious, worn_out
 from shared.model import (
     KEPT,
     Action,
-    Decision,
     Delivered,
     Delivery,
     Disposition,
@@ -67,7 +67,6 @@ from shared.model import (
 from shared.parking import parked_message, read_apart
 from shared.ports import Deadline, Fetched, Mailbox, OpenRequest, RunEnding, RunLease, Target, TargetRequest
 from shared.purging import is_kept, purged_message
-from shared.routing import refers_to, route
 from shared.standing import events_after, health_after, waiting_sentence
 from shared.tally import Tally
 from shared.tracing import span
@@ -127,7 +126,6 @@ class Run:
         self._settled: list[LedgerEntry] = []
         #: Copies of what was decided and is to be purged.
         self._copies: list[tuple[PurgedMessage, bytes]] = []
-        self._tickets_of_this_run: dict[str, str] = {}
         #: What the ledger said of the listed messages, by the key under which they are listed.
         self._known: Mapping[MessageKey, LedgerEntry] = {}
         self._cursor = self._record.state.cursor
@@ -143,6 +141,7 @@ class Run:
             self._job = self._load()
             self._alarm_after = self._job.alarm_after
             self._target = self._open_target()
+            self._judge = Judge(self._job, self._target, self._services.threads)
             with self._open_mailbox() as mailbox:
                 self._finish_what_was_left(mailbox)
                 self._take_up_candidates(mailbox)
@@ -241,7 +240,9 @@ class Run:
             return
         if self._follows_one_in_hand(message):
             self._deliver(mailbox)
-        decision = self._isolated(entry, raw, lambda: self._route(message))
+        received = raw.ref.received or self._services.clock()
+        judgement = self._isolated(entry, raw, lambda: self._judge.judge(message, received))
+        decision = judgement.decision if judgement else None
         if isinstance(decision, Reject):
             self._tally.rejected += 1
             disposition = self._disposition(self._job.reject_disposition, raw)
@@ -291,14 +292,6 @@ class Run:
             self._fail(entry, Unreadable("A defect of ours; the log has the details."), raw)
             return None
 
-    def _route(self, message: Message) -> Decision:
-        """Create, modify or reject, and why."""
-        reference = refers_to(message, self._job.routing)
-        threads = self._find_threads(reference.message_ids)
-        wanted = {*reference.ticket_ids, *threads.values()}
-        tickets = self._target.look_up(wanted) if wanted else {}
-        return route(message, self._job.routing, reference=reference, threads=threads, tickets=tickets)
-
     def _deliver(self, mailbox: Mailbox) -> None:
         """Have the tickets made; keep copies; write both down; only then touch the originals."""
         deliveries, self._deliveries = self._deliveries, []
@@ -321,8 +314,7 @@ class Run:
             made[entry.key] = answer.action
         if threads:
             self._services.threads.remember(self._job.target.scope(), threads)
-            for message_id, ticket_id in threads.items():
-                self._tickets_of_this_run.setdefault(message_id, ticket_id)
+            self._judge.remember(threads)
         settled, self._settled = self._settled, []
         self._record_settled(settled, made)
         self._dispose(mailbox, [entry for entry in settled if entry.undisposed])
@@ -454,16 +446,6 @@ class Run:
         """Whether it answers a message whose ticket is about to be made."""
         in_hand = {delivery.message.message_id for _, _, delivery in self._deliveries}
         return any(message_id in in_hand for message_id in (*message.in_reply_to, *message.references))
-
-    def _find_threads(self, message_ids: Sequence[str]) -> Mapping[str, str]:
-        """The ticket of the first Message-ID that has one: the nearest relative decides."""
-        for message_id in message_ids:
-            ticket_id = self._tickets_of_this_run.get(message_id) or self._services.threads.find(
-                self._job.target.scope(), [message_id]
-            ).get(message_id)
-            if ticket_id:
-                return {message_id: ticket_id}
-        return {}
 
     # --- beginning and end -------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from shared.jobs import Job
 from shared.model import (
     Action,
     Address,
+    FieldValue,
     Health,
     JobRecord,
     ParkedMessage,
@@ -270,6 +271,8 @@ class EntryView(View):
     attachments: list[AttachmentView]
     defects: list[str] = Field(description="What made no sense in the message.")
     evidence: list[str] = Field(description="Why the message became what it is.")
+    fields: dict[str, FieldValue] = Field(description="What the job's rules set, or found in the message.")
+    notes: list[str] = Field(description="Sentences for the reader: what was left out, what a rule has to say.")
 
 
 class TicketSummaryView(View):
@@ -339,6 +342,8 @@ def _entry(ticket_id: str, entry: TicketEntry) -> EntryView:
         attachments=[_attachment(each, f"{here}/{index}") for index, each in enumerate(entry.attachments)],
         defects=list(entry.defects),
         evidence=list(entry.evidence),
+        fields=dict(entry.fields),
+        notes=list(entry.notes),
     )
 
 

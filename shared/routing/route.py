@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
-from shared.model import Create, Message, Modify, Reject, TicketStatus, TicketSummary
-from shared.routing.guards import guarded
+from shared.model import Create, Message, Modify, TicketStatus, TicketSummary
 from shared.routing.references import Reference
+from shared.routing.screen import Screened
 from shared.routing.settings import RepliesFrom, RoutingSettings
+
+#: For a message of which neither guards nor rules have anything to say.
+NOTHING_SAID: Final = Screened()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +28,14 @@ def route(
     reference: Reference,
     threads: Mapping[str, str],
     tickets: Mapping[str, TicketSummary],
-) -> Create | Modify | Reject:
-    """Decide, in this order: guards, tags in the subject, the thread; the first ticket that is fit is modified.
+    screened: Screened = NOTHING_SAID,
+) -> Create | Modify:
+    """Decide, in this order: tags in the subject, the thread; the first ticket that is fit is modified.
 
     ``reference`` is what `refers_to` gave; ``threads`` has the ticket ids by Message-ID that are known; ``tickets`` the
-    tickets that exist, of all ids that these two name. Every decision carries the sentences that led to it.
+    tickets that exist, of all ids that these two name; ``screened`` what `screen` gave, which rejected nothing. Every
+    decision carries the sentences that led to it.
     """
-    if rejected := guarded(message):
-        return rejected
     evidence: list[str] = []
     links: dict[str, None] = {}
     for ticket_id, source in _candidates(reference, settings, threads).items():
@@ -42,7 +46,8 @@ def route(
         obstacle = _obstacle(message, ticket, settings)
         if obstacle is None:
             right = f"Ticket {ticket_id} is open and takes replies from {_who(message)}."
-            return Modify(ticket_id, (*evidence, source.sentence, right))
+            why = (*screened.sentences, *evidence, source.sentence, right)
+            return Modify(ticket_id, why, screened.fields, screened.notes)
         links[ticket_id] = None
         evidence.append(f"{source.sentence} {obstacle}")
     if not evidence:
@@ -50,7 +55,8 @@ def route(
     automatic = message.header("Auto-Submitted")
     if automatic and automatic.partition(";")[0].strip().lower() != "no":
         evidence.append(f"It is an automatic message (Auto-Submitted: {automatic[:100]}).")
-    return Create((*evidence, "So it makes a new ticket."), tuple(links))
+    why = (*screened.sentences, *evidence, "So it makes a new ticket.")
+    return Create(why, tuple(links), screened.fields, screened.notes)
 
 
 def _candidates(reference: Reference, settings: RoutingSettings, threads: Mapping[str, str]) -> dict[str, _Source]:

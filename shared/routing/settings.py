@@ -26,3 +26,8 @@ class RoutingSettings(Settings):
     tag_prefix: Annotated[str, Field(min_length=1, max_length=32)] = "["
     tag_suffix: Annotated[str, Field(max_length=32)] = "]"
     replies_from: RepliesFrom = RepliesFrom.PARTICIPANTS
+    authserv_id: Annotated[str, Field(min_length=1, max_length=255)] | None = Field(
+        default=None,
+        description="The name by which the server that receives the mail signs its Authentication-Results (RFC 8601); "
+        "* where it gives none, as Exchange Online does.",
+    )

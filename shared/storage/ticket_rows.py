@@ -21,6 +21,7 @@ from shared.model import (
     Create,
     Delivered,
     Delivery,
+    FieldValue,
     Message,
     StoredAttachment,
     Ticket,
@@ -132,6 +133,9 @@ def entry_row(
         "attachments_blob": blobs.get("attachments", ""),
         "defects": _sentences(message.defects),
         "evidence": _sentences(delivery.decision.evidence),
+        "fields": "" if "fields" in blobs else write_fields(delivery.decision.fields),
+        "fields_blob": blobs.get("fields", ""),
+        "notes": _sentences(delivery.decision.notes),
     }
 
 
@@ -180,7 +184,13 @@ def read_ticket(row: Row, entries: Iterable[TicketEntry] = ()) -> Ticket:
 
 def read_entry(row: Row, long: Mapping[str, str] | None = None) -> TicketEntry:
     """An entry. ``long`` holds the parts that have a blob, where the row only shows their beginning or nothing."""
-    parts = {"text": row["text"], "html": row["html"], "attachments": row["attachments"] or "[]", **(long or {})}
+    parts = {
+        "text": row["text"],
+        "html": row["html"],
+        "attachments": row["attachments"] or "[]",
+        "fields": row.get("fields") or "{}",
+        **(long or {}),
+    }
     sender = _read_addresses(row["sender"])
     return TicketEntry(
         entry_id=row["entry_id"],
@@ -196,7 +206,14 @@ def read_entry(row: Row, long: Mapping[str, str] | None = None) -> TicketEntry:
         attachments=tuple(StoredAttachment(**attachment) for attachment in json.loads(parts["attachments"])),
         defects=tuple(json.loads(row["defects"])),
         evidence=tuple(json.loads(row["evidence"])),
+        fields=json.loads(parts["fields"]),
+        notes=tuple(json.loads(row.get("notes", "[]"))),
     )
+
+
+def write_fields(fields: Mapping[str, FieldValue]) -> str:
+    """The fields that came with an entry."""
+    return _json(dict(fields))
 
 
 def write_attachments(attachments: Iterable[StoredAttachment]) -> str:

@@ -135,7 +135,9 @@ class TableTicketStore:
             )
         listed = rows.write_attachments(attachments)
         paths = {}
-        for part, value in (("text", message.text), ("html", message.html), ("attachments", listed)):
+        fields = rows.write_fields(addition.delivery.decision.fields)
+        long = {"text": message.text, "html": message.html, "attachments": listed, "fields": fields}
+        for part, value in long.items():
             if value is not None and rows.is_long(value):
                 paths[part] = f"{folder}/{part}"
                 uploads[paths[part]] = value.encode("utf-8", "replace")
@@ -224,7 +226,7 @@ class TableTicketStore:
         return self._table.rows(rows.PARTITION, prefix, prefix_end(prefix))
 
     def _entry(self, line: Row) -> TicketEntry:
-        paths = {part: line[f"{part}_blob"] for part in ("text", "html", "attachments")}
+        paths = {part: line.get(f"{part}_blob", "") for part in ("text", "html", "attachments", "fields")}
         blobs = {part: self._blobs.read(path) for part, path in paths.items() if path}
         return rows.read_entry(line, {part: data.decode() for part, data in blobs.items() if data is not None})
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.model import Action, Address, Create, Delivered, StoredAttachment, TicketEntry
+from shared.model import Action, Address, Create, Delivered, FieldValue, Modify, StoredAttachment, TicketEntry
 from tests.builders import NOW, make_attachment, make_message, make_new_ticket, make_reply
 from tests.contract.storage import Storage
 from tests.contract.test_ledger import AWKWARD
@@ -113,6 +113,21 @@ class TestEntries:
         for shown in (ticket.subject, ticket.entries[0].subject):
             assert subject.startswith(shown)
             assert len(shown) >= 200
+
+
+class TestFields:
+    """What the job's rules set or found."""
+
+    def test_of_every_kind(self, storage: Storage) -> None:
+        """Texts, numbers, truth and a memo that is longer than a property come back with their entry, and the notes."""
+        fields: dict[str, FieldValue] = {"team": "ünï 😀", "count": -3, "ratio": 0.5, "vip": True, "memo": "é" * 40_000}
+        notes = ("The attachment setup.exe was left out.", "By rule.")
+        ticket_id = create(storage, 1, decision=Create(fields=fields, notes=notes))
+        storage.tickets.add([make_reply(2, ticket_id, decision=Modify(ticket_id, fields={"team": "other"}))])
+        first, second = sorted(read(storage, ticket_id).entries, key=lambda entry: str(entry.message_id))
+        assert (first.fields, first.notes) == (fields, notes)
+        assert [type(first.fields[name]) for name in ("count", "ratio", "vip")] == [int, float, bool]
+        assert (second.fields, second.notes) == ({"team": "other"}, ())
 
 
 class TestAttachments:

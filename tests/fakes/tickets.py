@@ -124,6 +124,8 @@ class FakeTickets:
             attachments=stored,
             defects=message.defects,
             evidence=delivery.decision.evidence,
+            fields=dict(delivery.decision.fields),
+            notes=delivery.decision.notes,
         )
         self._tickets[ticket_id] = replace(
             one,

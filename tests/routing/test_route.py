@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from shared.mime import parse
 from shared.model import Create, Decision, Message, Modify, Reject, TicketStatus, TicketSummary
-from shared.routing import RepliesFrom, RoutingSettings, refers_to, route
+from shared.routing import Circumstances, RepliesFrom, RoutingSettings, refers_to, route, screen
+from tests.builders import NOW
 
 MAIL = Path(__file__).parents[1] / "data" / "mail"
 USUAL = RoutingSettings()
@@ -33,6 +34,9 @@ def decide(
     settings: RoutingSettings = USUAL,
 ) -> Decision:
     """Route as a run does: only what the message refers to is looked up."""
+    screened = screen(message, (), Circumstances(NOW))
+    if screened.rejected:
+        return screened.rejected
     reference = refers_to(message, settings)
     known = {one: ticket for one, ticket in (threads or {}).items() if one in reference.message_ids}
     asked = {*reference.ticket_ids, *known.values()}

@@ -1,0 +1,66 @@
+"""A job's rules within its runs: what they reject makes no ticket, what they set is on the ticket."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from shared.jobs import Job
+from tests.run.world import World, mail, reply
+
+RULES: list[dict[str, Any]] = [
+    {"name": "No offers", "when": {"subject": ["offer"]}, "reject": "We take no offers."},
+    {"name": "Printers", "when": {"subject": ["printer"]}, "fields": {"team": "hardware"}, "note": "By rule."},
+]
+
+
+def test_a_rule_rejects_and_sets_fields() -> None:
+    """One message makes no ticket and stays as it is; the other's ticket has the fields and the note."""
+    world = World(rules=RULES)
+    world.deliver(mail("Offer"), mail("Printer"), mail("Lamp"))
+    report = world.report()
+    assert (report.created, report.rejected) == (2, 1)
+    assert world.flags() == {1: "untouched", 2: "seen", 3: "seen"}
+    assert world.ledger()[1].reason == "We take no offers."
+    shown = {ticket.subject: ticket.entries[0] for ticket in world.tickets()}
+    assert (shown["Printer"].fields, shown["Printer"].notes) == ({"team": "hardware"}, ("By rule.",))
+    assert shown["Printer"].evidence[0] == "Rule 'Printers' matched: the subject contains \"printer\"."
+    assert (shown["Lamp"].fields, shown["Lamp"].notes) == ({}, ())
+
+
+def test_a_reply_is_asked_too() -> None:
+    """A reply that a rule rejects does not reach its ticket; one with fields brings them along."""
+    world = World(rules=RULES)
+    world.deliver(mail("Lamp"), reply("Re: offer", to="Lamp"), reply("Re: printer", to="Lamp"))
+    world.report()
+    assert world.subjects() == [["Lamp", "Re: printer"]]
+    assert world.tickets()[0].entries[1].fields == {"team": "hardware"}
+
+
+def job(**config: Any) -> Job:
+    """A job as the API takes it."""
+    server = {"type": "imap4", "host": "mail.example", "username": "support", "password_secret": "support"}
+    return Job.model_validate({"id": "support", "server": server, **config})
+
+
+def test_two_rules_of_one_name_are_refused() -> None:
+    """A name must say which rule decided."""
+    with pytest.raises(ValidationError, match="Two rules are called 'No offers'"):
+        job(rules=[RULES[0], RULES[0]])
+
+
+def test_authentication_needs_to_know_whose_word_counts() -> None:
+    """A rule on Authentication-Results without the server's name is refused: anybody could have written them."""
+    rules = [{"name": "Forged", "when": {"authentication": {"dmarc": ["fail"]}}, "reject": "Forged."}]
+    with pytest.raises(ValidationError, match=r"routing\.authserv_id"):
+        job(rules=rules)
+    assert job(rules=rules, routing={"authserv_id": "mx.example"}).rules
+
+
+def test_rules_that_never_count_are_pointed_out() -> None:
+    """A rule for every message that stops, with others after it."""
+    last = {"name": "All", "fields": {"a": 1}}
+    assert job(rules=[*RULES, last]).warnings() == []
+    assert job(rules=[last, *RULES]).warnings() == [
+        "Rule 'All' matches every message and stops: the 2 after it never count."
+    ]
