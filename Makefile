@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WORKERS ?= 2
 
-.PHONY: help demo test check run bench contract crash-matrix lock format clean
+.PHONY: help demo test check run bench contract crash-matrix faults lock format clean
 
 help:
 	@echo "make demo    see the whole thing work: mailbox to tickets, on this machine, in about a minute"
@@ -16,6 +16,7 @@ help:
 	@echo "make bench   benchmarks, as ratios"
 	@echo "make contract  the Mailbox contract over every mail server, as a table"
 	@echo "make crash-matrix  kill a run at every point, for every connector, and judge from outside (about 20 minutes)"
+	@echo "make faults  let storage and every wire fail at every request of a run, and judge from outside (about an hour)"
 	@echo "make lock    pin the newest dependencies into requirements*.txt"
 	@echo "make clean   remove everything that the other targets made"
 
@@ -53,6 +54,11 @@ contract: $(READY)
 crash-matrix: $(READY)
 	@$(BIN)/python -m tests.servers.prepare
 	@$(BIN)/python -m tests.crash.matrix
+
+faults: $(READY)
+	@$(BIN)/python -m tests.servers.prepare
+	@$(BIN)/python -m tests.run.storage_faults
+	@$(BIN)/python -m tests.run.wire_cuts
 
 lock: $(READY)
 	@for name in requirements requirements-dev; do \

@@ -1,15 +1,10 @@
-"""One cell of the crash matrix: a job is struck at a point, the next runs go on, and what came of it is judged.
-
-The judge reads the tables with the storage SDK alone, and the mailbox as another client of the server.
-"""
+"""One cell of the crash matrix: a job is struck at a point, the next runs go on, and what came of it is judged."""
 
 import json
 import os
 import signal
 import sys
 import tempfile
-from collections import Counter
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -19,24 +14,18 @@ from types import TracebackType
 from typing import Any, Self
 
 from dev.azurite import Azurite
-from shared.api.records import check_job, record_of
-from shared.jobs import new_state
 from shared.model import Trigger
 from shared.storage import open_storage
-from tests.crash.poison import POISON
+from tests.crash.scene import Scene, Verdict
 from tests.crash.worker import Order
 from tests.run.real import Tables
-from tests.run.world import mail, reply
-from tests.servers.counterparts import Counterpart, Counterparts
+from tests.servers.counterparts import Counterparts
 
 _ROOT = Path(__file__).resolve().parents[2]
 
 #: After so many runs a job that still is not quiet is stuck.
 _RUNS = 6
 _HOUR = 3_600.0
-
-#: Its only occurrence within a day is the one for which the first run is started.
-_SCHEDULE = {"pattern": {"type": "yearly", "month": "january", "day": 1}, "frequency": {"type": "once", "at": "03:00"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +37,6 @@ class Strike:
 
     def __str__(self) -> str:
         return f"{'paused' if self.pause else 'killed'} {self.point}"
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What is wrong in the end, as sentences; nothing, as it should be."""
-
-    lost: tuple[str, ...] = ()
-    doubled: tuple[str, ...] = ()
-    stuck: tuple[str, ...] = ()
-    #: How many of the strikes hit.
-    struck: int = 0
-
-    def __str__(self) -> str:
-        return f"{len(self.lost)}/{len(self.doubled)}/{len(self.stuck)}"
-
-    @property
-    def faults(self) -> tuple[str, ...]:
-        """All of them."""
-        return (*self.lost, *self.doubled, *self.stuck)
 
 
 class Cells:
@@ -97,34 +67,34 @@ class Cells:
 
     def points(self, *before: Strike) -> list[str]:
         """The points of a run that nothing happens to, after runs that these happened to."""
-        mailbox, order = self._job()
+        scene, order = self._job()
         for strike in before:
             self._strike(order, strike)
             order = self._later(order)
         self._run(order)
-        verdict = self._judge(mailbox, order)
+        verdict = scene.judge()
         assert not verdict.faults, f"{self._kind}: not even without a strike: {verdict.faults}"
         return [line for line in Path(order.told).read_text().splitlines() if not line.startswith("outcome")]
 
     def strike(self, *strikes: Strike) -> Verdict:
         """Let one run after another be struck, then let runs go on as the sweep would start them, and judge."""
-        mailbox, order = self._job()
+        scene, order = self._job()
         struck, paused = 0, []
         for strike in strikes:
             pid = self._strike(order, strike)
             struck += pid is not None
             paused += [pid] if pid and strike.pause else []
             order = self._later(order)
-        order = self._until_quiet(order)
+        order = self._until_quiet(scene, order)
         for pid in paused:
             os.kill(pid, signal.SIGCONT)
             self._ask(json.dumps({"wait": pid}))
-            order = self._until_quiet(order)
-        return replace(self._judge(mailbox, order), struck=struck)
+            order = self._until_quiet(scene, order)
+        return replace(scene.judge(), struck=struck)
 
     def hold(self, point: str) -> tuple[bool, Verdict]:
         """While one instance stands at ``point``, another one asks; then the first is killed. Did the other wait?"""
-        mailbox, order = self._job()
+        scene, order = self._job()
         pid = self._strike(order, Strike(point, pause=True))
         assert pid, f"{self._kind}: no run came to {point}"
         other = replace(order, trigger=Trigger.MANUAL, told=f"{order.told}-other")
@@ -132,31 +102,21 @@ class Cells:
         waited = "outcome none" in Path(other.told).read_text()
         os.kill(pid, signal.SIGKILL)
         self._ask(json.dumps({"wait": pid}))
-        order = self._until_quiet(self._later(order))
-        return waited, self._judge(mailbox, order)
+        order = self._until_quiet(scene, self._later(order))
+        return waited, scene.judge()
 
     # --- runs --------------------------------------------------------------------------------------------------------
 
     def _now(self) -> datetime:
         return datetime.now(UTC) + self._ahead
 
-    def _job(self) -> tuple[Counterpart, Order]:
-        """A mailbox with two questions, a reply, one of our own mails and one that cannot be read, and its job."""
+    def _job(self) -> tuple[Scene, Order]:
+        """A mailbox and its job, and the order for its first run."""
         self._count += 1
         self._ahead = timedelta(0)
         name = f"cell-{self._count}"
         mailbox = self._servers.new(self._kind)
-        mailbox.deliver(
-            mail(f"{name} first"),
-            mail(f"{name} second"),
-            reply(f"{name} reply", to=f"{name} first"),
-            mail(f"{name} own", X_Mail_Connector="1"),
-            mail(f"{name} poison", **{POISON.replace("-", "_"): "1"}),
-        )
-        document = {"id": name, "server": mailbox.block, "max_attempts": 1, "schedule": _SCHEDULE, **mailbox.handling}
-        now = self._now()
-        state = replace(new_state(now - timedelta(days=1)), next_due=now - timedelta(seconds=1))
-        self._storage.jobs.create(record_of(check_job(document), state))
+        scene = Scene(name, mailbox, self._storage, self._tables, self._now)
         order = Order(
             connection_string=self._azurite.connection_string,
             prefix=self._prefix,
@@ -166,24 +126,21 @@ class Cells:
             ahead_seconds=0,
             told=str(self._folder / name),
         )
-        return mailbox, order
+        return scene, order
 
     def _later(self, order: Order) -> Order:
         """The same an hour on, when no lease of a dead run holds any more, started by the sweep."""
         self._ahead += timedelta(seconds=_HOUR)
         return replace(order, trigger=Trigger.SWEEP, ahead_seconds=self._ahead.total_seconds())
 
-    def _until_quiet(self, order: Order) -> Order:
+    def _until_quiet(self, scene: Scene, order: Order) -> Order:
         """Run the job as long as the sweep finds it due."""
         for _ in range(_RUNS):
-            if not self._due(order):
+            if not scene.due:
                 break
             self._run(order)
             order = self._later(order)
         return order
-
-    def _due(self, order: Order) -> bool:
-        return order.job_id in {job.job_id for job in self._storage.jobs.overdue(self._now())}
 
     def _strike(self, order: Order, strike: Strike) -> int | None:
         """The process that was struck; None where the run did not come to the point."""
@@ -207,53 +164,3 @@ class Cells:
         self._worker.stdin.flush()
         answer: dict[str, Any] = json.loads(self._worker.stdout.readline())
         return answer
-
-    # --- the judge ---------------------------------------------------------------------------------------------------
-
-    def _judge(self, mailbox: Counterpart, order: Order) -> Verdict:
-        """Tickets, parked messages, originals and the ledger against what five messages must have become."""
-        name = order.job_id
-        first, second, answer, own, poison = (
-            f"{name} {text}" for text in ("first", "second", "reply", "own", "poison")
-        )
-        tickets, entries = self._subjects("ticket:", name), self._subjects("entry:", name)
-        parked = Counter(row["subject"] for row in self._tables.rows("jobs", f"parked:{name}:"))
-        wanted = (
-            ("ticket", tickets, (first, second)),
-            ("entry", entries, (first, second, answer)),
-            ("parked message", parked, (poison,)),
-        )
-        lost = [f"no {what}: {one}" for what, found, due in wanted for one in due if not found[one]]
-        doubled = [
-            f"{times} times a {what}, {int(one in due)} due: {one}"
-            for what, found, due in wanted
-            for one, times in found.items()
-            if times > (one in due)
-        ]
-        return Verdict(
-            tuple(lost), tuple(doubled), tuple(self._stuck(mailbox, order, (first, second, answer), own, poison))
-        )
-
-    def _subjects(self, begin: str, name: str) -> Counter[str]:
-        rows = self._tables.rows("tickets", begin, where=f"subject ge '{name} ' and subject lt '{name}!'")
-        return Counter(row["subject"] for row in rows)
-
-    def _stuck(self, mailbox: Counterpart, order: Order, handled: Sequence[str], own: str, poison: str) -> list[str]:
-        """Originals that are not as the job wants them, messages that the ledger has open, a job that is still due."""
-        ends = {**dict.fromkeys(handled, mailbox.ends["ticket"]), own: mailbox.ends["rejected"]}
-        ends[poison] = mailbox.ends["parked"]
-        shown = mailbox.originals()
-        wrong = [
-            f"the original of {subject!r} is {found!r}, not {end!r}"
-            for subject, end in ends.items()
-            if (found := shown.get(subject, "gone")) != end
-        ]
-        rows = self._tables.rows("jobs", f"msg:{order.job_id}:")
-        wrong += [f"the ledger has {row['item']} open ({row['stage']})" for row in rows if row["open"]]
-        record = self._storage.jobs.read(order.job_id)
-        assert record
-        if record.state.lease_run:
-            wrong.append("a lease is left")
-        if self._due(order):
-            wrong.append("the job is still due")
-        return wrong

@@ -20,10 +20,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dev.azurite import Azurite
-from tests.crash.cell import Cells, Strike, Verdict
+from tests.crash.cell import Cells, Strike
+from tests.crash.scene import Verdict
 from tests.servers.counterparts import KINDS, Counterparts
 
-_PAGE = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
 _SEED = 2026
 _TWICE = 20
 
@@ -190,7 +191,7 @@ def main() -> int:
     print(table(outcomes), "", summary(outcomes), "", *faults, sep="\n")  # noqa: T201 (a table for people)
     print(f"\n{cells} cells in {time.monotonic() - began:.0f} s, seed {_SEED}: {len(faults)} faults.")  # noqa: T201
     if not faults and set(kinds) == set(KINDS):
-        write(_PAGE, "crash-matrix", f"{summary(outcomes)}\n\n{table(outcomes)}")
+        write(PAGE, "crash-matrix", f"{summary(outcomes)}\n\n{table(outcomes)}")
     return 1 if faults else 0
 
 
