@@ -1,7 +1,7 @@
 """From the tree of parts to what a person reads and what is attached.
 
-Each kind of part has a reader; ``_READERS`` says which. A new kind (TNEF, S/MIME, calendar) is a reader in a file of
-its own and a line in that table. Whatever has no reader is kept as an attachment.
+Each kind of part has a reader; ``_READERS`` says which. What undoes a form of its own (TNEF, RTF) is in a file of its
+own, without knowledge of parts. Whatever has no reader is kept as an attachment.
 """
 
 import re
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Final
 
-from shared.mime import header, limits, markup, names, structure
+from shared.mime import header, limits, markup, names, rtf, structure, tnef
 from shared.mime.charsets import decode
 from shared.mime.readable import readable
 from shared.mime.reading import Reading
@@ -22,6 +22,8 @@ from shared.model import Attachment
 _META_CHARSET: Final = re.compile(
     rb"<meta\b[^>]{0,200}?charset\s{0,9}=\s{0,9}[\"']?([A-Za-z0-9._:-]{1,40})", re.IGNORECASE
 )
+#: Classes of a winmail.dat that are a message and nothing more; others (meetings, tasks) have fields of their own.
+_PLAIN_CLASSES: Final = ("ipm.note", "ipm.microsoft mail.note")
 _TOO_LONG: Final = "The text is longer than can be shown; the rest is in the attached original only."
 
 
@@ -69,6 +71,15 @@ class Content:
             html = "\n".join(piece.html or _as_html(piece.text or "") for piece in self.pieces)
         return Piece(text, html)
 
+    def as_files(self, name: str) -> list[Leaf]:
+        """What was found in an enclosed message that is no e-mail: its text as one more file beside its files."""
+        piece = self.joined()
+        if piece.html:
+            return [Leaf(f"{name}.html", "text/html", piece.html.encode("utf-8", "replace")), *self.leaves]
+        if piece.text:
+            return [Leaf(f"{name}.txt", "text/plain", piece.text.encode("utf-8", "replace")), *self.leaves]
+        return self.leaves
+
 
 Reader = Callable[[Part, Content, Reading], None]
 
@@ -76,6 +87,8 @@ Reader = Callable[[Part, Content, Reading], None]
 def collect(part: Part, content: Content, reading: Reading) -> None:
     """Add to ``content`` what ``part`` and the parts below it hold."""
     reader = _READERS.get(part.content_type)
+    if part.content_type == "application/octet-stream":  # gateways forget the type
+        reader = _BY_NAME.get(part.filename.lower())
     if reader is None and part.content_type.startswith("multipart/"):
         reader = _each
     elif reader is None or (part.content_type.startswith("text/") and _beside(part)):
@@ -154,13 +167,18 @@ def _text(part: Part, content: Content, reading: Reading) -> None:
 
 def _html(part: Part, content: Content, reading: Reading) -> None:
     text = _characters(part, reading)
+    content.pieces.append(Piece(html=_safe(text, reading)))
+
+
+def _safe(text: str, reading: Reading) -> str:
+    """HTML sanitised, as much of it as the limits leave."""
     kept = text[: reading.html_left]
     if kept.count("&") > limits.AMPERSANDS:
         kept = kept[: -len(kept.split("&", limits.AMPERSANDS)[-1]) - 1]
     reading.html_left -= len(kept)
     if len(kept) < len(text):
         reading.cut(_TOO_LONG)
-    content.pieces.append(Piece(html=markup.sanitise(kept, reading)))
+    return markup.sanitise(kept, reading)
 
 
 def _characters(part: Part, reading: Reading) -> str:
@@ -209,9 +227,49 @@ def _smime(part: Part, content: Content, reading: Reading) -> None:
 
 
 def _tnef(part: Part, content: Content, reading: Reading) -> None:
-    """application/ms-tnef, better known as winmail.dat."""
-    reading.note("A part is in Outlook's own form (winmail.dat); it is kept unopened, in the attachments.")
-    keep(part, content, reading)
+    """application/ms-tnef, better known as winmail.dat: unpacked; kept as it came where that does not bring out all."""
+    _unpack(part.decoded(reading), part.filename, content, reading)
+
+
+def _unpack(data: bytes, name: str, content: Content, reading: Reading) -> None:
+    found = tnef.read(data) if reading.unpacking < limits.UNPACKED_DEPTH else None
+    if found is None:
+        reading.note("A part is in Outlook's own form (winmail.dat) but cannot be read; it is kept in the attachments.")
+        content.leaves.append(Leaf(name or "winmail.dat", "application/ms-tnef", data))
+        return
+    reading.note("A part was in Outlook's own form (winmail.dat); it was unpacked.")
+    _unpacked_text(found, content, reading)
+    for file in found.files:
+        if file.message:
+            inner = Content()
+            reading.unpacking += 1
+            _unpack(file.data, file.name, inner, reading)
+            reading.unpacking -= 1
+            content.leaves += inner.as_files(file.name or "message")
+        else:
+            kind = file.content_type if structure.is_type(file.content_type) else "application/octet-stream"
+            content.leaves.append(Leaf(file.name, kind, file.data, file.content_id[: limits.MESSAGE_ID_CHARS] or None))
+    more = found.message_class and not found.message_class.lower().startswith(_PLAIN_CLASSES)
+    if found.damaged or more or found == tnef.Tnef(message_class=found.message_class):
+        reading.note("Not all of winmail.dat is shown: it is damaged, or more than a message; it is kept as well.")
+        content.leaves.append(Leaf(name or "winmail.dat", "application/ms-tnef", data))
+
+
+def _unpacked_text(found: tnef.Tnef, content: Content, reading: Reading) -> None:
+    """The text of a winmail.dat: what the message itself has not yet."""
+    text, page = found.text, found.html
+    if page is None and found.rtf is not None:
+        rich = rtf.decompress(found.rtf, limits.RTF_OCTETS)
+        if rich is not None and len(rich) >= limits.RTF_OCTETS:
+            reading.cut(_TOO_LONG)
+        in_rtf, page = rtf.read(rich) if rich is not None else (None, None)
+        text = text if text is not None else in_rtf
+    before = content.pieces[-1] if content.pieces else None
+    if before is not None and before.text and before.text.strip():  # the same, as the sender's server made it plain
+        if page and not before.html:
+            content.pieces[-1] = Piece(before.text, _safe(page, reading) or None)
+    elif text is not None or page:
+        content.pieces.append(Piece(text and clean(text), _safe(page, reading) if page else None))
 
 
 def _as_html(text: str) -> str:
@@ -231,3 +289,4 @@ _READERS: Final[Mapping[str, Reader]] = {
     "application/ms-tnef": _tnef,
     "application/vnd.ms-tnef": _tnef,
 }
+_BY_NAME: Final[Mapping[str, Reader]] = {"winmail.dat": _tnef}

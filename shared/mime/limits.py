@@ -33,6 +33,10 @@ NAME_BYTES: Final = 200
 TEXT_CHARS: Final = 1_000_000
 HTML_CHARS: Final = 1_000_000
 TEXT_OCTETS: Final = 4_000_000
+#: Octets of Rich Text that are read: it is some three times as long as the HTML in it.
+RTF_OCTETS: Final = 2_000_000
+#: Messages within messages of a form that has to be unpacked (winmail.dat, opaque S/MIME).
+UNPACKED_DEPTH: Final = 4
 #: Ampersands in the HTML of one part: an HTML parser's time is quadratic in those that stand side by side.
 AMPERSANDS: Final = 200_000
 #: Elements within elements: an HTML parser's time is the product of this and the number of elements.

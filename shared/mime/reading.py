@@ -20,6 +20,8 @@ class Reading:
         self.parts = 0
         self.boundary_lines = 0
         self.html_left = limits.HTML_CHARS
+        #: Forms within forms that are being unpacked just now.
+        self.unpacking = 0
 
     @property
     def defects(self) -> tuple[str, ...]:

@@ -56,6 +56,11 @@ class Part:
         return transfer.decode(self.body, encoding.decode("ascii", "replace"), reading)
 
 
+def is_type(text: str) -> bool:
+    """Whether it is a ``type/subtype`` in lower case."""
+    return bool(_TYPE.fullmatch(text))
+
+
 def read(raw: bytes, reading: Reading) -> Part:
     """The tree of parts of a whole message."""
     start = len(raw) - len(raw.lstrip(b"\r\n"))

@@ -1,0 +1,151 @@
+"""Writes those mails of the corpus that nobody types: `python -m tests.mime.make_mail`. The rest is written by hand."""
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.mime import tnef_bytes as tnef
+
+MAIL = Path(__file__).parents[1] / "data" / "mail"
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+HEAD = """From: Ann Example <ann@example.com>
+To: help@example.org
+Subject: {subject}
+Date: Fri, 20 Nov 2026 10:00:00 +0100
+Message-ID: <m1@example.com>
+MIME-Version: 1.0
+"""
+MAILS: dict[str, Callable[[], bytes]] = {}
+
+
+def mail(make: Callable[[], bytes]) -> Callable[[], bytes]:
+    """A mail of the corpus, under the name of its function."""
+    MAILS[make.__name__.replace("_", "-")] = make
+    return make
+
+
+def head(subject: str) -> bytes:
+    """The header that most have, without its end."""
+    return HEAD.format(subject=subject).encode()
+
+
+def base64_part(content_type: str, data: bytes, *more: str) -> bytes:
+    """The header and the body of a part in base64."""
+    lines = [f"Content-Type: {content_type}", "Content-Transfer-Encoding: base64", *more, "", ""]
+    return "\n".join(lines).encode() + base64.encodebytes(data)
+
+
+def mixed(*parts: bytes, kind: str = "mixed", boundary: str = "b") -> bytes:
+    """A multipart, from its Content-Type on."""
+    line = f"--{boundary}".encode()
+    opening = f"Content-Type: multipart/{kind}; boundary={boundary}\n\n".encode()
+    return opening + b"".join(line + b"\n" + part.rstrip(b"\n") + b"\n" for part in parts) + line + b"--\n"
+
+
+def with_winmail(data: bytes, text: str = "") -> bytes:
+    """A mail with a winmail.dat, and a text beside it if there is one."""
+    part = base64_part('application/ms-tnef; name="winmail.dat"', data)
+    if not text:
+        return head("From Outlook") + part
+    return head("From Outlook") + mixed(b"Content-Type: text/plain; charset=utf-8\n\n" + text.encode(), part)
+
+
+RTF_WITH_HTML = rb"""{\rtf1\ansi\ansicpg1252\fromhtml1 \fbidis \deff0{\fonttbl
+{\f0\fswiss\fcharset0 Arial;}
+{\f1\fmodern\fcharset204 Courier New;}}
+{\colortbl\red0\green0\blue0;}
+\uc1\pard\plain\deftab360 \f0\fs24
+{\*\htmltag19 <html>}
+{\*\htmltag34 <head>}
+{\*\htmltag41 </head>}
+{\*\htmltag50 <body>}\htmlrtf \lang1033 \htmlrtf0
+{\*\htmltag64 <p>}\htmlrtf {\htmlrtf0 Gr\'fc\'dfe \u8364?5 {\*\htmltag84 &lt;}\htmlrtf <\htmlrtf0 {\f1\'ef\'f0\'e8\'e2\'e5\'f2} {\*\htmltag84 <b>}\htmlrtf {\b \htmlrtf0 bold{\*\htmltag92 </b>}\htmlrtf }\htmlrtf0
+{\*\htmltag116 <br>}\htmlrtf \line\htmlrtf0 next & last
+{\*\htmltag84 <img src="cid:pic@example.com">}\htmlrtf \par}\htmlrtf0
+{\*\htmltag72 </p>}
+{\*\htmltag58 </body>}
+{\*\htmltag27 </html>}}"""
+
+
+@mail
+def winmail_html_in_rtf() -> bytes:
+    """As Outlook sends it: plain text beside a winmail.dat whose RTF wraps the HTML, with a picture and a file."""
+    data = tnef.winmail(
+        tnef.named("urgent"),
+        tnef.binary(0x1009, tnef.compressed(RTF_WITH_HTML)),
+        files=[
+            tnef.file("pic.png", PNG, content_type="image/png", content_id="pic@example.com"),
+            tnef.file("Übersicht 2026.txt", b"one,two\n", content_type="text/plain"),
+        ],
+    )
+    return with_winmail(data, "Grüße €5 < привет bold\nnext & last\n")
+
+
+@mail
+def winmail_only_text() -> bytes:
+    """The whole message is a winmail.dat, with a text and no files."""
+    return with_winmail(tnef.winmail(tnef.text(0x1000, "Hello from\r\nExchange\r\n")))
+
+
+@mail
+def winmail_html() -> bytes:
+    """HTML as a property of its own, in a code page that another property names."""
+    page = "<html><body><p>Привет, <i>мир</i></p><script>x()</script></body></html>".encode("cp1251")
+    return with_winmail(tnef.winmail(tnef.number(0x3FDE, 1251), tnef.binary(0x1013, page)))
+
+
+@mail
+def winmail_plain_rtf() -> bytes:
+    """Rich Text that was written as such."""
+    rich = (
+        rb"{\rtf1\ansi\ansicpg1252{\fonttbl{\f0\fnil\fcharset0 Arial;}}{\info{\author nobody}}"
+        rb"\pard\f0 First\tab line\par Second \{line\}\par\trowd a\cell b\cell\row{\pict 8950}}"
+    )
+    return with_winmail(tnef.winmail(tnef.binary(0x1009, tnef.compressed(rich))))
+
+
+@mail
+def winmail_cut_short() -> bytes:
+    """It ends within its second file."""
+    data = tnef.winmail(tnef.text(0x1000, "Two files"), files=[tnef.file("a.txt", b"a"), tnef.file("b.txt", b"b" * 99)])
+    return with_winmail(data[:-120])
+
+
+@mail
+def winmail_message_within() -> bytes:
+    """A message is enclosed, itself in Outlook's form, with a file of its own."""
+    inner = tnef.winmail(tnef.text(0x1000, "The inner text"), files=[tnef.file("in.txt", b"in")])
+    data = tnef.winmail(tnef.text(0x1000, "The outer text"), files=[tnef.enclosed("Minutes of Monday", inner)])
+    return with_winmail(data)
+
+
+@mail
+def winmail_meeting() -> bytes:
+    """A meeting: more than a message, so that the winmail.dat is kept beside what is shown."""
+    data = tnef.winmail(tnef.text(0x1000, "Shall we meet?"), message_class="IPM.Microsoft Schedule.MtgReq")
+    return with_winmail(data)
+
+
+@mail
+def winmail_without_its_type() -> bytes:
+    """A gateway made application/octet-stream of it; the name is left."""
+    data = tnef.winmail(tnef.text(0x1000, "Named only"), files=[tnef.file("a.txt", b"a", content_type="nonsense")])
+    return head("From Outlook") + base64_part("application/octet-stream; name=WINMAIL.DAT", data)
+
+
+@mail
+def winmail_not_one() -> bytes:
+    """It has the name and the type, and is none."""
+    return with_winmail(b"PK\x03\x04 surely not", "See attachment")
+
+
+def main() -> None:
+    """Write them all."""
+    for name, make in MAILS.items():
+        (MAIL / f"{name}.eml").write_bytes(make())
+
+
+if __name__ == "__main__":
+    main()
