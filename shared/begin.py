@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from shared.circuit import Circuit
 from shared.connectors import connector_for
-from shared.errors import LeaseHeld, Stale
+from shared.errors import ConfigInvalid, LeaseHeld, Stale
 from shared.jobs import load_job
 from shared.mime import parse
 from shared.model import Clock, JobRecord, Message, RunOutcome, RunReport, Trigger
@@ -19,6 +19,7 @@ from shared.ports import (
     JobStore,
     Mailbox,
     OpenRequest,
+    PostRequest,
     RunLease,
     RunQueue,
     Secrets,
@@ -46,6 +47,14 @@ def open_target(request: TargetRequest) -> Target:
     return target_for(request.settings).open(request)
 
 
+def post(request: PostRequest) -> None:
+    """Send a canary in the way that its job wants. Raises a `JobError` where that cannot be done now."""
+    by_the_server = connector_for(request.opening.settings).post
+    if by_the_server is None:
+        raise ConfigInvalid("A server of this kind sends no canary.", remedy="Save the job again.")
+    by_the_server(request.opening, request.letter)
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """What runs need from outside."""
@@ -60,6 +69,7 @@ class Services:
     budget: timedelta
     open_mailbox: Callable[[OpenRequest], Mailbox] = open_mailbox
     open_target: Callable[[TargetRequest], Target] = open_target
+    post: Callable[[PostRequest], None] = post
     #: Reads a message; called in a process of its own for one over which a worker stopped.
     parse: Callable[..., Message] = parse
     #: Which servers are silent; one for all runs of the process.

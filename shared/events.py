@@ -30,6 +30,9 @@ class Event(StrEnum):
     JOB_RECOVERED = "job_recovered", logging.WARNING, "a run went well after failed ones"
     JOB_OVERDUE = "job_overdue", logging.ERROR, "a job has been due for more than ten minutes"
     MAIL_WAITING = "mail_waiting", logging.ERROR, "a message has waited for its ticket longer than the job allows"
+    CANARY_MISSING = "canary_missing", logging.ERROR, "a canary did not come back in time; told by each run meanwhile"
+    CANARY_RETURNED = "canary_returned", logging.WARNING, "a canary came back after one had been missing"
+    CANARY_UNSENT = "canary_unsent", logging.WARNING, "a canary could not be sent; the run itself is none the worse"
     MESSAGE_PARKED = "message_parked", logging.ERROR, "a message was given up on; its original is kept"
     TIMERS_UNREAD = (
         "timers_unread",

@@ -4,6 +4,7 @@ Every fault that can be seen without asking a server is found here, when the con
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import reduce
 from operator import or_
@@ -21,6 +22,8 @@ from shared.targets import targets
 
 #: Also the tail of a function name, hence the narrow alphabet (`job_` + id must fit the platform's 128 characters).
 JOB_ID_PATTERN = r"^[a-z][a-z0-9-]{0,62}$"
+
+_ADDRESS = r"^[!-?A-~]+@[!-?A-~]+$"
 
 #: Where a message can only be purged, a mistake in the rules would otherwise cost the only copy.
 _SOFT_PURGE_DAYS = 30
@@ -98,6 +101,73 @@ class Handling(Settings):
         )
 
 
+class ByAppend(Settings):
+    """IMAP4 APPEND into the job's own folder: shows that runs find mail, but nothing of its way to the mailbox."""
+
+    by: Literal["append"]
+
+
+#: How canaries get on their way, told apart by ``by``.
+Sending = ByAppend
+
+
+class Canary(Settings):
+    """A message that the job sends to its own mailbox now and then, to see that mail comes through."""
+
+    key_secret: str = Field(
+        min_length=1,
+        max_length=127,
+        description="The name of the secret by which canaries are known: at least 16 random characters.",
+    )
+    send: Sending
+    address: str | None = Field(
+        default=None,
+        pattern=_ADDRESS,
+        max_length=320,
+        description="The mail address of the mailbox. Left out: what the server block says, where that is one.",
+    )
+    sender: str | None = Field(
+        default=None, pattern=_ADDRESS, max_length=320, description="Whom it comes from. Left out: address."
+    )
+    every_minutes: int = Field(
+        default=60, ge=5, le=10_080, description="How long after one another is sent, at the end of a run."
+    )
+    alarm_after_minutes: int = Field(
+        default=30,
+        ge=1,
+        le=10_080,
+        description="A canary that is not back so long after the job's next occurrence raises the alarm "
+        "canary_missing.",
+    )
+    max_age_hours: int = Field(
+        default=168, ge=1, le=720, description="Whatever is older is no canary any more, but ordinary mail."
+    )
+    on_return: Handling | None = Field(
+        default=None, description="The canary itself, once it came back. Left out: as on_success, but at least read."
+    )
+
+    @model_validator(mode="after")
+    def _known_while_it_is_missed(self) -> Self:
+        if self.max_age < self.alarm_after:
+            raise ValueError("max_age_hours is shorter than alarm_after_minutes: a late canary would become a ticket.")
+        return self
+
+    @property
+    def every(self) -> timedelta:
+        """How long after one another is sent."""
+        return timedelta(minutes=self.every_minutes)
+
+    @property
+    def alarm_after(self) -> timedelta:
+        """How long one may take."""
+        return timedelta(minutes=self.alarm_after_minutes)
+
+    @property
+    def max_age(self) -> timedelta:
+        """How long after its sending one is still known."""
+        return timedelta(hours=self.max_age_hours)
+
+
 class Job(Settings):
     """One mailbox, when to look into it, and what becomes of its messages."""
 
@@ -150,6 +220,9 @@ class Job(Settings):
         description="A message that waits longer for its ticket, counted from its arrival, makes the job delayed and "
         "raises the alarm mail_waiting. 0: never.",
     )
+    canary: Canary | None = Field(
+        default=None, description="Send messages to the own mailbox to see that mail comes through. Left out: none."
+    )
     schema_version: Literal[1] = Field(default=1, description="The form of this document.")
 
     @model_validator(mode="after")
@@ -179,9 +252,26 @@ class Job(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _canary_has_a_way(self) -> Self:
+        canary, own = self.canary, connector_for(self.server).posts_by
+        if canary is None:
+            return self
+        if canary.send.by not in {"smtp", own}:
+            ways = " or ".join(filter(None, ("'smtp'", own and f"'{own}'")))
+            raise ValueError(f"canary.send: a {self.server.type} job cannot send by {canary.send.by!r}; use {ways}.")
+        if not self.canary_address:
+            raise ValueError("canary.address: the server block does not tell the mail address of the mailbox.")
+        return self
+
     @property
     def _handling_blocks(self) -> dict[str, Handling]:
-        blocks = {"on_success": self.on_success, "on_reject": self.on_reject, "on_error": self.on_error}
+        blocks = {
+            "on_success": self.on_success,
+            "on_reject": self.on_reject,
+            "on_error": self.on_error,
+            "canary.on_return": self.canary.on_return if self.canary else None,
+        }
         return {name: handling for name, handling in blocks.items() if handling}
 
     @property
@@ -216,6 +306,26 @@ class Job(Settings):
     def reject_disposition(self) -> Disposition:
         """What happens to an original that was rejected."""
         return self.on_reject.disposition if self.on_reject else KEPT
+
+    @property
+    def canary_disposition(self) -> Disposition:
+        """What happens to a canary that came back: it must not lie there as if nobody had seen it."""
+        wanted = self.canary.on_return if self.canary else None
+        found = wanted.disposition if wanted else self.success_disposition
+        return found if found.marks else replace(found, read=True)
+
+    @property
+    def canary_address(self) -> str:
+        """The mail address of the mailbox, or empty."""
+        return (self.canary and self.canary.address) or self.server.address()
+
+    def secret_names(self) -> frozenset[str]:
+        """The names of the secrets that a run will ask for."""
+        return self.server.secret_names() | self.target.secret_names() | self._canary_secrets
+
+    @property
+    def _canary_secrets(self) -> frozenset[str]:
+        return frozenset({self.canary.key_secret}) if self.canary else frozenset()
 
     @property
     def error_disposition(self) -> Disposition:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from urllib.parse import quote, unquote
 
@@ -488,6 +488,33 @@ class Health(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class CanaryState:
+    """What is known of the canaries of a job: see ``shared.canary``."""
+
+    #: When the newest was sent, or was about to be.
+    sent: datetime | None = None
+    #: The number of the one that is out; empty when none is.
+    out: str = ""
+    #: The server took the one that is out.
+    posted: bool = False
+    #: When the one that is out has to be back.
+    expected_by: datetime | None = None
+    #: When one last came back, and how long after it was sent.
+    seen: datetime | None = None
+    delay: timedelta | None = None
+    #: Since when one should have come back and none has.
+    missing_since: datetime | None = None
+    #: Why the newest could not be sent; empty where it was.
+    fault: str = ""
+
+    def lacking_since(self, now: datetime) -> datetime | None:
+        """Since when a canary is missing, or None. One that never left, because its run died, is not."""
+        if self.missing_since or not self.out or self.expected_by is None:
+            return self.missing_since
+        return self.expected_by if now > self.expected_by and (self.posted or self.fault) else None
+
+
+@dataclass(frozen=True, slots=True)
 class JobState:
     """What the runs of a job know of each other."""
 
@@ -518,6 +545,7 @@ class JobState:
     reopened: str = ""
     #: See `Listing.cursor`.
     cursor: str | None = None
+    canary: CanaryState = CanaryState()
 
 
 @dataclass(frozen=True, slots=True)

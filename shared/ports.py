@@ -14,9 +14,11 @@ from typing import Any, ClassVar, Literal, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from shared.canary import Letter
 from shared.errors import MessageError
 from shared.ledger import LedgerEntry
 from shared.model import (
+    CanaryState,
     Clock,
     Delivered,
     Delivery,
@@ -104,6 +106,10 @@ class ServerSettings(Settings, ABC):
     def endpoint_to_reach(self) -> Endpoint | NoEndpoint:
         """Where a run will connect to first, for the connection test."""
         return NoEndpoint("This mailbox is not reached over a network.")
+
+    def address(self) -> str:
+        """The mail address of the mailbox as far as the settings tell; empty where they do not."""
+        return ""
 
     @property
     def reached_at(self) -> str:
@@ -249,6 +255,10 @@ class Connector:
     fixed_disposition: Disposition | None = None
     #: A message's bytes are the same at every fetch, so that other bytes under the same key are another message.
     keeps_bytes: bool = False
+    #: Has the server itself put a message of ours into the mailbox, and what a ``canary`` block calls that way.
+    #: Raises what `Mailbox` does; after `Unavailable` the message may be there all the same.
+    post: "Callable[[OpenRequest, Letter], None] | None" = None
+    posts_by: str = ""
 
 
 class Opening(StrEnum):
@@ -273,6 +283,17 @@ class OpenRequest:
     deadline: Deadline
     #: Told what begins now; what begins later than another ends it. May be told again, also after the opening.
     begins: Callable[[Opening], None] = _nobody
+
+
+@dataclass(frozen=True, slots=True)
+class PostRequest:
+    """A canary that is to be sent."""
+
+    #: For the way there by the job's own server: its settings, the secrets, and the deadline.
+    opening: OpenRequest
+    #: The ``send`` block of the canary.
+    send: Any
+    letter: Letter
 
 
 # --- targets ---------------------------------------------------------------------------------------------------------
@@ -434,6 +455,10 @@ class RunLease(Protocol):
         """The job's ledger under this lease."""
         ...
 
+    def note_canary(self, canary: CanaryState) -> None:
+        """Store what is known of the canary now, under the lease. Raises `LeaseLost`."""
+        ...
+
     def finish(self, ending: "RunEnding") -> None:
         """Store the run record, the job's new state, and release the lease: one transaction. Raises `LeaseLost`."""
         ...
@@ -457,6 +482,8 @@ class RunEnding:
     waiting_since: datetime | None
     unfinished: bool
     cursor: str | None
+    #: None: as it is stored.
+    canary: CanaryState | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -489,8 +516,8 @@ class JobStore(Protocol):
         """Store a changed config if its revision is still ``revision``; else raise `Stale`.
 
         ``record.state.next_due`` is stored only when ``rescheduled``; all else that runs write is kept as they wrote
-        it. A changed mailbox may raise `MailboxTaken` as in `create`; it forgets the cursor, and the next run looks for
-        what an earlier time with that mailbox left open.
+        it. A changed mailbox may raise `MailboxTaken` as in `create`; it forgets cursor and canary, and the next run
+        looks for what an earlier time with that mailbox left open.
         """
         ...
 

@@ -16,6 +16,7 @@
         ledger: disposed
       dispose of what was parked
       purge what this job deleted
+    send a canary, where the job has one and it is time (canary_watch.py)
     write the run record and release the mailbox: one transaction
 
 A process that is killed between any two lines leaves the mailbox and the ledger so that the next run goes on there.
@@ -34,6 +35,8 @@ from pydantic import ValidationError
 
 from shared.backoff import job_pause, message_pause
 from shared.begin import Services, begin, new_run_id
+from shared.canary import REASON
+from shared.canary_watch import CanaryWatch
 from shared.errors import (
     ConfigInvalid,
     JobError,
@@ -117,6 +120,7 @@ class Run:
         self._hard_deadline = Deadline(started + services.budget * 1.25, services.clock)
         self._run_id = lease.record.state.lease_run
         self._tally = Tally(self._run_id, self._record.job_id, self._record.name, trigger, started)
+        self._canary = CanaryWatch(lease, services.secrets, services.clock, self._tally.say)
         #: Entries that the next run would find open. Unknown until the last run's have been read.
         self._open: dict[MessageKey, LedgerEntry] = {}
         self._open_is_known = not self._record.state.unfinished
@@ -140,6 +144,7 @@ class Run:
         try:
             self._job = self._load()
             self._alarm_after = self._job.alarm_after
+            self._canary.follow(self._job)
             self._target = self._open_target()
             self._judge = Judge(self._job, self._target, self._services.threads)
             with self._open_mailbox() as mailbox:
@@ -147,6 +152,7 @@ class Run:
                 self._take_up_candidates(mailbox)
                 self._dispose(mailbox, [entry for entry in self._open.values() if entry.stage is Stage.SET_ASIDE])
                 self._purge(mailbox)
+            self._canary.conclude(self._services.post, self._hard_deadline, may_send=not self._mail_left)
         except JobError as error:
             fault = error
             self._give_back()
@@ -234,6 +240,10 @@ class Run:
         with span("read", octets=len(raw.data), attempt=entry.attempts):
             message = self._isolated(entry, raw, lambda: self._parse(entry, raw))
         if message is None:
+            return
+        if stamp := self._canary.recognise(message):
+            self._canary.take_in(stamp)
+            self._settled.append(entry.reject(REASON, self._job.canary_disposition, sha256=message.sha256))
             return
         if again := self._seen_before(entry, message):
             self._settle(again, message, raw)
@@ -483,7 +493,8 @@ class Run:
                 next_due = now + job_pause(fault, failures, chance=random.random())  # noqa: S311 (spreads load only)
         waiting_since = min(self._waiting.values(), default=None)
         waits = waiting_sentence(waiting_since, now, self._alarm_after)
-        health = health_after(fault, failures, waits=bool(waits))
+        missing = self._canary.missing()
+        health = health_after(fault, failures, waits=bool(waits or missing))
         report = self._tally.report(outcome, now)
         self._lease.finish(
             RunEnding(
@@ -491,13 +502,14 @@ class Run:
                 next_due=next_due,
                 failures=failures,
                 health=health,
-                last_error=str(fault or waits),
+                last_error=str(fault or waits or missing),
                 waiting_since=waiting_since or (before.waiting_since if fault else None),
                 unfinished=bool(self._open) or not self._open_is_known,
                 cursor=self._cursor,
+                canary=self._canary.ending,
             )
         )
-        for event, sentence in events_after(before, health, fault, waits):
+        for event, sentence in events_after(before, health, fault, waits, missing):
             tell(_log, event, f"run {self._run_id}: {sentence}", job=self._record.job_id)
         if outcome is RunOutcome.CONTINUED:
             again = RunRequest(self._record.job_id, new_run_id(now), Trigger.CONTINUATION)

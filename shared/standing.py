@@ -3,7 +3,7 @@
 ::
 
     healthy    its runs end well, and no message waits longer than the job allows
-    delayed    a fault that mostly passes by itself, or mail that waits too long
+    delayed    a fault that mostly passes by itself, mail that waits too long, or a canary that does not come back
     failing    the third such fault in a row, or a defect of ours: somebody should look
     paused     sign-in refused or config wrong: tried seldom, and nothing goes on until a person acts
 """
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from shared.canary import missing_sentence
 from shared.errors import AuthFailed, ConfigInvalid, JobError, Unavailable
 from shared.events import Event
 from shared.model import Health, JobRecord, JobState
@@ -37,18 +38,20 @@ class Standing:
 
 
 def standing(record: JobRecord, now: datetime) -> Standing:
-    """How a job stands at ``now``: as its last run left it, or late because no run came."""
+    """How a job stands at ``now``: as its last run left it, or late because no run or no canary came since."""
     state = record.state
     held = bool(state.lease_run) and state.lease_expires is not None and state.lease_expires > now
     due = state.next_due
     if state.health is Health.HEALTHY and record.enabled and due and now - due > OVERDUE and not held:
         why = "No run has taken the job up since it was due. Check that the functions 'sweep' and 'run_queue' run."
         return Standing(Health.DELAYED, due, why)
+    if state.health is Health.HEALTHY and record.enabled and (missing := missing_sentence(state.canary, now)):
+        return Standing(Health.DELAYED, state.canary.lacking_since(now), missing)
     return Standing(state.health, state.health_since, state.last_error)
 
 
 def health_after(fault: JobError | None, failures: int, *, waits: bool = False) -> Health:
-    """``failures``: in a row, this one included. ``waits``: a message has waited longer than the job allows."""
+    """``failures``: in a row, this one included. ``waits``: mail waits too long, or a canary is missing."""
     if fault is None:
         return Health.DELAYED if waits else Health.HEALTHY
     if isinstance(fault, AuthFailed | ConfigInvalid):
@@ -56,7 +59,9 @@ def health_after(fault: JobError | None, failures: int, *, waits: bool = False) 
     return Health.DELAYED if isinstance(fault, Unavailable) and failures < _TOO_MANY else Health.FAILING
 
 
-def events_after(before: JobState, after: Health, fault: JobError | None, waits: str) -> Iterator[tuple[Event, str]]:
+def events_after(
+    before: JobState, after: Health, fault: JobError | None, waits: str, missing: str = ""
+) -> Iterator[tuple[Event, str]]:
     """What a run's end is worth telling, each with its sentence. A change is told once; what goes on, by each run."""
     if fault:
         yield Event.JOB_FAILED, str(fault)
@@ -67,6 +72,8 @@ def events_after(before: JobState, after: Health, fault: JobError | None, waits:
         yield Event.JOB_RECOVERED, f"it went well again after {before.failures} failed {runs}."
     if waits:
         yield Event.MAIL_WAITING, waits
+    if missing and not fault:
+        yield Event.CANARY_MISSING, missing
 
 
 def waiting_sentence(since: datetime | None, now: datetime, allowed: timedelta | None) -> str:

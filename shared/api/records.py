@@ -154,7 +154,7 @@ def warnings_of(job: Job, secrets: Secrets | None = None) -> list[str]:
     found = job.warnings()
     if secrets is None:
         return found
-    for name in sorted(job.server.secret_names() | job.target.secret_names()):
+    for name in sorted(job.secret_names()):
         try:
             secrets.get(name)
         except ConfigInvalid as fault:

@@ -12,6 +12,7 @@ from shared.jobs import Job
 from shared.model import (
     Action,
     Address,
+    CanaryState,
     FieldValue,
     Health,
     JobRecord,
@@ -41,6 +42,17 @@ class View(BaseModel):
 # --- jobs ------------------------------------------------------------------------------------------------------------
 
 
+class CanaryView(View):
+    """What is known of the job's canaries."""
+
+    last_sent: datetime | None = Field(description="When the newest was sent.")
+    expected_by: datetime | None = Field(description="When the one that is out has to be back; null: none is out.")
+    last_seen: datetime | None = Field(description="When one last came back.")
+    delay: float | None = Field(description="How long that one took, in seconds, from its sending to its handling.")
+    missing_since: datetime | None = Field(description="Since when one should be back and none is; null: all is well.")
+    last_fault: str = Field(description="Why the newest could not be sent; empty where it was.")
+
+
 class JobStateView(View):
     """What the runs of the job know. Read-only: sent back in a PUT, it is ignored."""
 
@@ -59,6 +71,7 @@ class JobStateView(View):
     next_due: datetime | None = Field(description="When the next run is due; null: never (disabled, or ended).")
     running: str | None = Field(description="The id of the run that holds the mailbox now.")
     timer: str = Field(description="The NCRONTAB expression (UTC) of the job's timer; empty when it never fires.")
+    canary: CanaryView | None = Field(description="null: no canary was ever sent to this mailbox.")
 
 
 class JobView(Job):
@@ -116,6 +129,20 @@ def state_view(record: JobRecord, now: datetime) -> JobStateView:
         next_due=state.next_due,
         running=state.lease_run if running else None,
         timer=record.ncrontab,
+        canary=_canary_view(state.canary, now),
+    )
+
+
+def _canary_view(canary: CanaryState, now: datetime) -> CanaryView | None:
+    if canary.sent is None:
+        return None
+    return CanaryView(
+        last_sent=canary.sent,
+        expected_by=canary.expected_by,
+        last_seen=canary.seen,
+        delay=None if canary.delay is None else canary.delay.total_seconds(),
+        missing_since=canary.lacking_since(now),
+        last_fault=canary.fault,
     )
 
 

@@ -1,5 +1,6 @@
 """What IMAP4 and POP3 jobs say alike: where the server is, how the connection is secured, who the user is."""
 
+import re
 import unicodedata
 from abc import ABC
 from collections.abc import Mapping
@@ -11,6 +12,9 @@ from shared.ports import Endpoint, OpenRequest, ServerSettings
 from shared.signin.entra import AnyEntraSignIn, Cloud, CloudName
 from shared.signin.google import Google
 from shared.signin.mail import MailLogin, MailSignIn, Protocol, mail_login
+
+#: A mail address in ASCII.
+ADDRESS = re.compile(r"[!-?A-~]+@[!-?A-~]+")
 
 _INSECURE = frozenset({"starttls_if_available", "none"})
 
@@ -79,6 +83,10 @@ class MailServerSettings(ServerSettings, ABC):
     def secret_names(self) -> frozenset[str]:
         """See `ServerSettings.secret_names`."""
         return self.sign_in.secret_names() if self.sign_in else frozenset({str(self.password_secret)})
+
+    def address(self) -> str:
+        """See `ServerSettings.address`."""
+        return self.username if ADDRESS.fullmatch(self.username) else ""
 
     @property
     def effective_port(self) -> int:

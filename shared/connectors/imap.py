@@ -1,12 +1,14 @@
 """IMAP4 mailboxes with a password or a token: what a job says about one, and how it is opened."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from shared.canary import Letter
 from shared.connectors._imap_connection import Connection, connect
+from shared.connectors._imap_folder import open_folder
 from shared.connectors._imap_mailbox import ImapMailbox
 from shared.connectors._imap_marks import is_keyword
 from shared.connectors._imap_text import normal_folder
@@ -63,12 +65,10 @@ def _sign_in(
     request.begins(Opening.FOLDER)
 
 
-def open_mailbox(
-    request: OpenRequest, *, clouds: Mapping[CloudName, Cloud] = CLOUDS, google: Google = GOOGLE
-) -> ImapMailbox:
-    """Connect, sign in and open the folder for reading. Raises `ConfigInvalid`, `AuthFailed` or `Unavailable`."""
+def _dialler(request: OpenRequest, clouds: Mapping[CloudName, Cloud], google: Google) -> Callable[[], Connection]:
+    """What gives a connection that has signed in."""
     settings: Imap4Settings = request.settings
-    dial = partial(
+    return partial(
         connect,
         host=settings.host,
         port=settings.effective_port,
@@ -77,7 +77,29 @@ def open_mailbox(
         deadline=request.deadline,
         prove=partial(_sign_in, request=request, clouds=clouds, google=google),
     )
+
+
+def open_mailbox(
+    request: OpenRequest, *, clouds: Mapping[CloudName, Cloud] = CLOUDS, google: Google = GOOGLE
+) -> ImapMailbox:
+    """Connect, sign in and open the folder for reading. Raises `ConfigInvalid`, `AuthFailed` or `Unavailable`."""
+    settings: Imap4Settings = request.settings
+    dial = _dialler(request, clouds, google)
     return ImapMailbox(dial, folder=settings.folder, job_id=request.job_id, identity=settings.identity())
 
 
-CONNECTOR = Connector(kind="imap4", settings=Imap4Settings, open=open_mailbox, keeps_bytes=True)
+def post(
+    request: OpenRequest, letter: Letter, *, clouds: Mapping[CloudName, Cloud] = CLOUDS, google: Google = GOOGLE
+) -> None:
+    """See `Connector.post`: APPEND into the job's own folder (RFC 3501 section 6.3.11), by a connection apart."""
+    connection = _dialler(request, clouds, google)()
+    try:
+        folder = open_folder(connection, request.settings.folder, writable=False)
+        connection.ask("putting the canary into the folder", connection.client.append, folder.name, letter.raw())
+    finally:
+        connection.close()
+
+
+CONNECTOR = Connector(
+    kind="imap4", settings=Imap4Settings, open=open_mailbox, keeps_bytes=True, post=post, posts_by="append"
+)

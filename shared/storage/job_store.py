@@ -78,7 +78,7 @@ class TableJobStore:
         moved = before["mailbox"] != record.mailbox
         if moved:
             self._take_mailbox(record)
-            columns |= {"cursor": "", "unfinished": True}
+            columns |= {"cursor": "", "canary": "", "unfinished": True}
         try:
             self._change(record.job_id, columns, revision=revision)
         except Stale:

@@ -21,7 +21,7 @@ from datetime import timedelta
 
 from shared.errors import LeaseLost, MailConnectorError, Unavailable
 from shared.ledger import LedgerEntry
-from shared.model import Clock, JobRecord, MessageKey, MessageRef, ParkedMessage, PurgedMessage
+from shared.model import CanaryState, Clock, JobRecord, MessageKey, MessageRef, ParkedMessage, PurgedMessage
 from shared.ports import RunEnding
 from shared.storage.blobs import Container
 from shared.storage.keys import bucket, prefix_end, write_time
@@ -37,6 +37,7 @@ from shared.storage.rows import (
     purged_key,
     read_entry,
     read_purged,
+    write_canary,
     write_entry,
     write_parked,
     write_purged,
@@ -90,6 +91,10 @@ class TableRunLease:
         """See the port."""
         return self._ledger
 
+    def note_canary(self, canary: CanaryState) -> None:
+        """See the port."""
+        self.write([], {"canary": write_canary(canary)})
+
     def finish(self, ending: RunEnding) -> None:
         """See the port."""
         columns = ending_columns(ending, self._clock(), health_before=self._record.state.health)
@@ -139,8 +144,10 @@ class TableRunLease:
         renewed: Row = {"lease_expires": write_time(self._clock() + self._lasts), **(columns or {})}
         if (self._reopened or self._moved) and "unfinished" in renewed:
             renewed["unfinished"] = True
-        if self._moved and "cursor" in renewed:
-            renewed["cursor"] = ""
+        for column in ("cursor", "canary"):
+            # What is known of the mailbox that the job had before means nothing for the one that it has now.
+            if self._moved and column in renewed:
+                renewed[column] = ""
         return Write("merge", {**keys(self._record.job_id, job_key(self._record.job_id)), **renewed}, self._etag)
 
     def _read_again(self, columns: Row | None) -> bool:

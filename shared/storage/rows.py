@@ -1,5 +1,6 @@
 """The rows of the jobs table: keys, and each noun written as columns and read back."""
 
+import json
 import re
 import sys
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from datetime import datetime, timedelta
 from shared.ledger import LedgerEntry, Stage
 from shared.model import (
     Action,
+    CanaryState,
     Disposition,
     Health,
     JobRecord,
@@ -38,6 +40,7 @@ _COMMENT_UNITS = 500
 #: So that 99 entries fit into a transaction whatever their mail says.
 _TEXT_UNITS = 2_000
 _COMMENTS = 50
+_CANARY_TIMES = ("sent", "expected_by", "seen", "missing_since")
 
 
 def job_key(job_id: str) -> str:
@@ -123,6 +126,7 @@ def read_job(row: Row) -> JobRecord:
             unfinished=row.get("unfinished", False),
             reopened=row.get("reopened", ""),
             cursor=row.get("cursor") or None,
+            canary=read_canary(row.get("canary", "")),
         ),
         name=row.get("name", ""),
         etag=row["etag"],
@@ -155,9 +159,36 @@ def ending_columns(ending: RunEnding, now: datetime, *, health_before: str) -> R
     }
     if ending.health != health_before:
         columns["health_since"] = write_time(now)
+    if ending.canary is not None:
+        columns["canary"] = write_canary(ending.canary)
     if ending.next_due:
         columns["next_due"] = write_due(ending.next_due)
     return columns
+
+
+def write_canary(canary: CanaryState) -> str:
+    """The column of a job with a canary; empty where nothing is known of one."""
+    if canary == CanaryState():
+        return ""
+    instants = {name: write_time(getattr(canary, name)) for name in _CANARY_TIMES}
+    delay = None if canary.delay is None else canary.delay // timedelta(milliseconds=1)
+    rest = {"out": canary.out, "posted": canary.posted, "fault": cut_to_units(canary.fault, _COMMENT_UNITS)}
+    return json.dumps({**instants, **rest, "delay_ms": delay})
+
+
+def read_canary(text: str) -> CanaryState:
+    """The reverse, to the millisecond."""
+    if not text:
+        return CanaryState()
+    found = json.loads(text)
+    delay = found["delay_ms"]
+    return CanaryState(
+        **{name: read_time(found[name]) for name in _CANARY_TIMES},
+        out=found["out"],
+        posted=found["posted"],
+        fault=found["fault"],
+        delay=None if delay is None else timedelta(milliseconds=delay),
+    )
 
 
 # --- the ledger ------------------------------------------------------------------------------------------------------

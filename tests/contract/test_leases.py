@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from shared.errors import LeaseHeld, LeaseLost, Stale
-from shared.model import Health, JobRecord, RunOutcome
+from shared.model import CanaryState, Health, JobRecord, RunOutcome
 from shared.ports import RunLease
 from tests.builders import (
     NOW,
@@ -304,6 +304,35 @@ class TestFinish:
         lease.finish(make_ending(cursor="of the old mailbox"))
         assert (stored(storage).mailbox, stored(storage).state.cursor) == ("elsewhere", None)
 
+    def test_what_is_known_of_the_canary(self, storage: Storage, runs: Runs) -> None:
+        """Noted at once, kept by an end that says nothing of it, and changed by one that does."""
+        lease = runs.begin()
+        out = CanaryState(sent=NOW, out="0123456789abcdef", expected_by=NOW + MOMENT)
+        lease.note_canary(out)
+        assert stored(storage).state.canary == out
+        assert stored(storage).state.lease_run == "run-1"
+        lease.finish(make_ending())
+        assert stored(storage).state.canary == out
+        back = CanaryState(
+            sent=NOW, seen=NOW + MOMENT, delay=timedelta(milliseconds=61_005), posted=True, missing_since=NOW, fault="é"
+        )
+        runs.begin(run_id="run-2").finish(make_ending("run-2", canary=back))
+        assert stored(storage).state.canary == back
+        runs.begin(run_id="run-3").finish(make_ending("run-3", canary=CanaryState()))
+        assert stored(storage).state.canary == CanaryState()
+
+    def test_the_canary_of_the_old_mailbox_is_forgotten(self, storage: Storage, runs: Runs) -> None:
+        """By the move, and by a run that was under way during it."""
+        record = storage.jobs.create(make_record())
+        lease = runs.begin()
+        lease.note_canary(CanaryState(sent=NOW))
+        moved = replace(record, mailbox="elsewhere", revision="support-2")
+        assert storage.jobs.replace(moved, revision=record.revision, rescheduled=False).state.canary == CanaryState()
+        lease.note_canary(CanaryState(sent=NOW))
+        assert stored(storage).state.canary == CanaryState()
+        lease.finish(make_ending(canary=CanaryState(sent=NOW)))
+        assert stored(storage).state.canary == CanaryState()
+
     def test_after_it_nothing_can_be_written(self, storage: Storage, runs: Runs) -> None:
         """A run that ended holds nothing any more; abandoning it is harmless."""
         lease = runs.begin()
@@ -330,3 +359,5 @@ def refuse_all(lease: RunLease) -> None:
         lease.ledger.park(make_entry(3).park("No."), make_parked(3), b"raw")
     with pytest.raises(LeaseLost):
         lease.finish(make_ending(report=make_report(created=99)))
+    with pytest.raises(LeaseLost):
+        lease.note_canary(CanaryState(sent=NOW))

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from shared.errors import LeaseHeld, MailboxTaken, Stale
-from shared.model import DueJob, JobRecord, JobState, RunOutcome, RunReport, Trigger
+from shared.model import CanaryState, DueJob, JobRecord, JobState, RunOutcome, RunReport, Trigger
 from shared.ports import Claim, RunLease
 from tests.fakes.lease import FakeLease
 from tests.fakes.rows import Rows, page_of
@@ -49,7 +49,7 @@ class FakeJobs:
             state = replace(stored.state, next_due=(record if rescheduled else stored).state.next_due)
             if record.mailbox != stored.mailbox:
                 # The cursor was the old mailbox's; and the new one may have been this job's before, with work left.
-                state = replace(state, cursor=None, unfinished=True)
+                state = replace(state, cursor=None, canary=CanaryState(), unfinished=True)
             return self._rows.store(replace(record, state=state))
 
     def delete(self, job_id: str, *, revision: str | None = None) -> None:

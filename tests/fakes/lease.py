@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from shared.errors import LeaseLost
 from shared.ledger import LedgerEntry
-from shared.model import Health, JobRecord, MessageKey, MessageRef, ParkedMessage, PurgedMessage
+from shared.model import CanaryState, Health, JobRecord, MessageKey, MessageRef, ParkedMessage, PurgedMessage
 from shared.ports import Ledger, RunEnding
 from tests.fakes.rows import Place, Rows
 
@@ -35,6 +35,15 @@ class FakeLease:
         """See the port."""
         return self._ledger
 
+    def note_canary(self, canary: CanaryState) -> None:
+        """See the port."""
+        with self._rows.writing("lease.note_canary"):
+            stored = still_held(self._rows, self._record)
+            expires = self._rows.clock() + self._rows.lease
+            moved = stored.mailbox != self._record.mailbox
+            known = CanaryState() if moved else canary
+            self._rows.store(replace(stored, state=replace(stored.state, lease_expires=expires, canary=known)))
+
     def finish(self, ending: RunEnding) -> None:
         """See the port."""
         rows = self._rows
@@ -52,6 +61,7 @@ class FakeLease:
                 waiting_since=ending.waiting_since,
                 unfinished=ending.unfinished or before.reopened != self._record.state.reopened,
                 cursor=ending.cursor if stored.mailbox == self._record.mailbox else None,
+                canary=_canary(ending, stored, self._record),
                 lease_run="",
                 lease_trigger="",
                 lease_started=None,
@@ -150,6 +160,13 @@ class FakeLedger:
         )
         self._rows.store(replace(stored, state=state))
         self._entries.update({place(entry.key): entry for entry in entries})
+
+
+def _canary(ending: RunEnding, stored: JobRecord, held: JobRecord) -> CanaryState:
+    """What is known of the canary after the run; nothing, where the job has another mailbox by now."""
+    if stored.mailbox != held.mailbox:
+        return CanaryState()
+    return stored.state.canary if ending.canary is None else ending.canary
 
 
 def still_held(rows: Rows, record: JobRecord) -> JobRecord:
