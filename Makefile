@@ -7,6 +7,7 @@ READY := $(VENV)/.ready
 WORKERS ?= 2
 
 .PHONY: help demo test check run bench contract crash-matrix faults lock format clean
+.PHONY: help demo test check run bench contract crash-matrix soak lock format clean
 
 help:
 	@echo "make demo    see the whole thing work: mailbox to tickets, on this machine, in about a minute"
@@ -17,6 +18,7 @@ help:
 	@echo "make contract  the Mailbox contract over every mail server, as a table"
 	@echo "make crash-matrix  kill a run at every point, for every connector, and judge from outside (about 20 minutes)"
 	@echo "make faults  let storage and every wire fail at every request of a run, and judge from outside (about an hour)"
+	@echo "make soak    every connector for MINUTES=30, while wires break and hosts are killed; SEED=7 repeats one"
 	@echo "make lock    pin the newest dependencies into requirements*.txt"
 	@echo "make clean   remove everything that the other targets made"
 
@@ -59,6 +61,9 @@ faults: $(READY)
 	@$(BIN)/python -m tests.servers.prepare
 	@$(BIN)/python -m tests.run.storage_faults
 	@$(BIN)/python -m tests.run.wire_cuts
+soak: $(READY)
+	@$(BIN)/python -m tests.servers.prepare
+	@$(BIN)/python -m tests.soak $(or $(MINUTES),30) $(SEED)
 
 lock: $(READY)
 	@for name in requirements requirements-dev; do \

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -49,6 +50,16 @@ class HostProcess:
     def kill(self) -> int:
         """End it by SIGKILL; its exit code."""
         return self._child.kill() if self._child else 0
+
+    @property
+    def pid(self) -> int:
+        """Its process id, or 0 before the first start."""
+        return self._child.pid if self._child else 0
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to it, such as SIGSTOP."""
+        if self._child:
+            self._child.signal(number)
 
     def output(self) -> str:
         """The last lines that it printed."""

@@ -21,8 +21,8 @@ from tests.servers.dovecot import Dovecot
     ids=["read", "purge"],
 )
 def test_a_worker_may_be_killed_at_any_moment(dovecot: Dovecot, azurite: Azurite, handling: Mapping[str, bool]) -> None:
-    """Five kills over 300 messages: one ticket each, every original as configured, nobody parked, others' mail as it was."""
-    plan = Plan(messages=300, kills=5, steps=22, handling=handling)
+    """Four kills over 150 messages: one ticket each, every original as configured, nobody parked, others' mail as it was."""
+    plan = Plan(messages=150, kills=4, steps=22, handling=handling)
     result = run_and_kill(dovecot, azurite, plan)
     assert faults_of(plan, result) == []
     assert result.runs["died"] >= 1

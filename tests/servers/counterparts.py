@@ -12,6 +12,7 @@ The servers live in this process (or are its children), so that killing a worker
 to open such a mailbox travels as JSON: see `opener` and `GivenSecret`.
 """
 
+import mailbox
 import re
 import uuid
 from abc import ABC, abstractmethod
@@ -23,6 +24,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar
 
 from shared.begin import open_mailbox
+from shared.connectors.spool import MARKER
 from shared.ports import Mailbox, OpenRequest
 from tests.servers.dovecot import Dovecot
 from tests.servers.ews import Exchange
@@ -200,7 +202,30 @@ class _Graph(Counterpart):
         return {subject_of(one.data): _state(one.seen, one.folder == trash) for one in self._store.items.values()}
 
 
-_KINDS: Mapping[str, type[Any]] = {kind.name: kind for kind in (_Imap4, _Pop3, _Ews, _EwsOnline, _Graph)}
+class _Spool(Counterpart):
+    """A Maildir folder; the standard library is the other client. Nobody listens: its port is 0."""
+
+    name = "spool"
+    handling: ClassVar[Mapping[str, Any]] = {"on_success": {**_READ, **_GONE}, "on_reject": _READ}
+    ends: ClassVar[Mapping[str, str]] = {"ticket": "gone", "rejected": "read", "parked": ""}
+    port = 0
+
+    def __init__(self, servers: "Counterparts") -> None:
+        folder = servers.folder / f"spool-{uuid.uuid4().hex[:12]}"
+        self._maildir = mailbox.Maildir(folder, create=True)
+        (folder / MARKER).touch()
+        self.block = {"type": "spool", "format": "maildir", "path": str(folder)}
+        self.given = {"kind": self.name, "secret": "-"}
+
+    def deliver(self, *messages: bytes) -> None:
+        for data in messages:
+            self._maildir.add(data)
+
+    def originals(self) -> dict[str, str]:
+        return {one["Subject"]: _state("S" in one.get_flags(), "T" in one.get_flags()) for one in self._maildir}
+
+
+_KINDS: Mapping[str, type[Any]] = {kind.name: kind for kind in (_Imap4, _Pop3, _Ews, _EwsOnline, _Graph, _Spool)}
 
 #: The kinds that there are.
 KINDS = tuple(_KINDS)
