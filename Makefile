@@ -9,6 +9,7 @@ WORKERS ?= 2
 .PHONY: help demo test check run bench contract crash-matrix faults lock format clean
 .PHONY: help demo test check run bench contract crash-matrix soak lock format clean
 
+.PHONY: help
 help:
 	@echo "make demo    see the whole thing work: mailbox to tickets, on this machine, in about a minute"
 	@echo "make test    the whole suite, against real servers (Azurite, Dovecot), with coverage"
@@ -19,6 +20,7 @@ help:
 	@echo "make crash-matrix  kill a run at every point, for every connector, and judge from outside (about 20 minutes)"
 	@echo "make faults  let storage and every wire fail at every request of a run, and judge from outside (about an hour)"
 	@echo "make soak    every connector for MINUTES=30, while wires break and hosts are killed; SEED=7 repeats one"
+	@echo "make arm-types  what Azure publishes of the resources in infra/bicep, for the tests"
 	@echo "make lock    pin the newest dependencies into requirements*.txt"
 	@echo "make clean   remove everything that the other targets made"
 
@@ -29,34 +31,42 @@ $(READY): requirements.txt requirements-dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
 	@touch $@
 
+.PHONY: demo
 demo: $(READY)
 	@$(BIN)/python -m dev.demo
 
+.PHONY: test
 test: $(READY)
 	@echo "Running the whole suite against Azurite and Dovecot ..."
 	@$(BIN)/python -m tests.servers.prepare
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term:skip-covered
 
+.PHONY: check
 check: $(READY)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
+.PHONY: run
 run: $(READY)
 	@$(BIN)/python -m dev.run
 
+.PHONY: bench
 bench: $(READY)
 	@for script in dev/bench/[a-z]*.py; do echo "== $$script"; $(BIN)/python -m $$(echo $${script%.py} | tr / .) || exit 1; done
 
+.PHONY: contract
 contract: $(READY)
 	@$(BIN)/python -m tests.servers.prepare
 	@$(BIN)/python -m tests.contract.table
 
+.PHONY: crash-matrix
 crash-matrix: $(READY)
 	@$(BIN)/python -m tests.servers.prepare
 	@$(BIN)/python -m tests.crash.matrix
 
+.PHONY: faults
 faults: $(READY)
 	@$(BIN)/python -m tests.servers.prepare
 	@$(BIN)/python -m tests.run.storage_faults
@@ -65,15 +75,22 @@ soak: $(READY)
 	@$(BIN)/python -m tests.servers.prepare
 	@$(BIN)/python -m tests.soak $(or $(MINUTES),30) $(SEED)
 
+.PHONY: arm-types
+arm-types: $(READY)
+	@$(BIN)/python -m dev.arm_types
+
+.PHONY: lock
 lock: $(READY)
 	@for name in requirements requirements-dev; do \
 	  $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-strip-extras --generate-hashes --no-emit-index-url \
 	    --custom-compile-command "make lock" -o $$name.txt $$name.in || exit 1; done
 
+.PHONY: format
 format: $(READY)
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
+.PHONY: clean
 clean:
 	rm -rf $(VENV) .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* htmlcov
 	find . -name __pycache__ -prune -exec rm -rf {} +
