@@ -47,6 +47,4 @@ def test_what_is_read_is_documented() -> None:
 _PENDING: set[str] = {
     "MAILCONNECTOR_AUTH",
     "MAILCONNECTOR_KEY_VAULT_URI",
-    "MAILCONNECTOR_REINDEX_SITE",
-    "MAILCONNECTOR_ARM_URL",
 }
