@@ -41,6 +41,11 @@ var events = [
     meaning: 'A message was given up on. Its original is kept: GET /api/jobs/{id}/parked.'
   }
   {
+    event: 'canary_missing'
+    severity: 2
+    meaning: 'A canary did not come back in time: mail does not reach the mailbox, or the job does not read it.'
+  }
+  {
     event: 'secret_expiring'
     severity: 3
     meaning: 'A secret or certificate that a job uses will expire soon.'
