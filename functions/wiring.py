@@ -89,6 +89,8 @@ def services() -> "Services":
         jobs=kept.jobs,
         threads=kept.threads,
         tickets=kept.tickets,
+        receipts=kept.receipts,
+        outbox=kept.outbox,
         queue=kept.queue,
         secrets=secrets(),
         clock=utc_now,

@@ -19,7 +19,9 @@ from shared.ports import (
     JobStore,
     Mailbox,
     OpenRequest,
+    Outbox,
     PostRequest,
+    Receipts,
     RunLease,
     RunQueue,
     Secrets,
@@ -62,6 +64,8 @@ class Services:
     jobs: JobStore
     threads: Threads
     tickets: TicketStore
+    receipts: Receipts
+    outbox: Outbox
     queue: RunQueue
     secrets: Secrets
     clock: Clock

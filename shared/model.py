@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 from urllib.parse import quote, unquote
 
 #: Tells the present instant, always aware and in UTC. Passed in, so that tests own the time.
@@ -411,6 +412,45 @@ class Ticket:
     links: tuple[str, ...] = ()
     #: Oldest first; empty in listings.
     entries: tuple[TicketEntry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """How far the delivery of one message to a system outside has come, as far as that is known here.
+
+    ::
+
+        step    0        1              2
+                ├─begun─▶├─begun───────▶│ action is set: it is done, for ever
+                         └ killed here: whether step 2 was done, the other side must be asked
+    """
+
+    #: `MessageKey.digest`.
+    digest: str
+    #: Steps whose answer is known.
+    step: int = 0
+    #: The step after those has begun.
+    begun: bool = False
+    #: What the steps so far answered, and what the later ones need of it; JSON can hold it.
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    ticket_id: str = ""
+    #: None until all is done.
+    action: Action | None = None
+    #: When it was written last.
+    since: datetime | None = field(default=None, compare=False)
+    #: Storage's own version of it; empty before it is stored.
+    etag: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideTicket:
+    """A ticket in a system outside, as our own deliveries to it know it."""
+
+    ticket_id: str
+    #: Lower-case addresses of everybody who was on its messages so far.
+    participants: frozenset[str] = frozenset()
+    #: What the other side calls it beside its id.
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Trigger(StrEnum):

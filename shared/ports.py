@@ -28,10 +28,12 @@ from shared.model import (
     Listing,
     MessageKey,
     MessageRef,
+    OutsideTicket,
     ParkedMessage,
     Picking,
     PurgedMessage,
     RawMessage,
+    Receipt,
     RunReport,
     RunRequest,
     StoredAttachment,
@@ -351,6 +353,9 @@ class TargetRequest:
     settings: Any
     secrets: Secrets
     tickets: "TicketStore"
+    receipts: "Receipts"
+    outbox: "Outbox"
+    deadline: Deadline
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,6 +389,51 @@ class TicketStore(Protocol):
 
     def attachment(self, ticket_id: str, entry_id: str, index: int) -> tuple[StoredAttachment, Iterator[bytes]] | None:
         """One attachment and its bytes in chunks, or None."""
+        ...
+
+
+class Receipts(Protocol):
+    """What was delivered to systems outside, within one target scope. Safe to share between threads.
+
+    Every write is conditional on the receipt being as its caller last saw it, and raises `Stale` otherwise.
+    """
+
+    def begin(self, scope: str, receipt: Receipt) -> Receipt:
+        """Store the first receipt of a message, or give the one that is there: then its ``etag`` is another's.
+
+        The caller tells them apart by ``begun``, ``step`` and ``action``; a stored one is never changed by this.
+        """
+        ...
+
+    def find(self, scope: str, digest: str) -> Receipt | None:
+        """The receipt of a message, or None."""
+        ...
+
+    def advance(self, scope: str, receipt: Receipt) -> Receipt:
+        """Replace a receipt that was read or written with its present ``etag``; the same with the new one."""
+        ...
+
+    def finish(self, scope: str, receipt: Receipt, ticket: OutsideTicket) -> None:
+        """Store a receipt with its action, for good, and note the ticket: both at once or neither.
+
+        The participants of ``ticket`` join those that are known, its facts replace those of the same name.
+        """
+        ...
+
+    def tickets(self, scope: str, ticket_ids: Collection[str]) -> Mapping[str, OutsideTicket]:
+        """Tickets that were noted; unknown ids are left out. One request for each."""
+        ...
+
+
+class Outbox(Protocol):
+    """What systems outside fetch from us. Safe to share between threads."""
+
+    def keep(self, path: str, data: bytes, *, content_type: str = "application/octet-stream") -> str:
+        """Store ``data`` as a blob, and give its URL. Doing it again is harmless. The URL opens nothing by itself."""
+        ...
+
+    def send(self, queue: str, text: str) -> None:
+        """Put ``text`` (at most 48 KiB of UTF-8) onto a queue, where it stays until somebody takes it."""
         ...
 
 

@@ -469,8 +469,17 @@ class Run:
             ) from error
 
     def _open_target(self) -> Target:
-        return self._services.open_target(
-            TargetRequest(self._job.id, self._job.target, self._services.secrets, self._services.tickets)
+        services = self._services
+        return services.open_target(
+            TargetRequest(
+                job_id=self._job.id,
+                settings=self._job.target,
+                secrets=services.secrets,
+                tickets=services.tickets,
+                receipts=services.receipts,
+                outbox=services.outbox,
+                deadline=self._hard_deadline,
+            )
         )
 
     def _open_mailbox(self) -> Mailbox:

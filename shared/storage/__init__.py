@@ -12,8 +12,10 @@
                            PartitionKey = "housekeeping"   the day on which it was last done
     table {prefix}tickets  the embedded `table` target (see `tickets`)
     table {prefix}threads  PartitionKey = target scope     Message-ID -> ticket
+    table {prefix}receipts PartitionKey = target scope     what was delivered to systems outside
     blobs {prefix}-tickets, {prefix}-parked
     blobs {prefix}-purged  {day of expiry}/{job}/{any}     raw bytes of several messages, one behind the other
+    blobs {prefix}-outbox  {message}/{any}                 what systems outside fetch
     queue {prefix}-runs
 
 A job's row and its ledger share a partition so that every ledger write can carry, in its own transaction, a conditional

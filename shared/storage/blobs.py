@@ -32,15 +32,25 @@ class Container:
         self._opened = self._opened or self._connect()
         return self._opened
 
-    def put(self, path: str, data: bytes) -> None:
+    def put(self, path: str, data: bytes, *, content_type: str = "") -> None:
         """Store ``data``, replacing what was there."""
         with storage_faults(f"storing blob {path}"):
             try:
-                self._client.upload_blob(path, data, overwrite=True)
+                self._upload(path, data, content_type)
             except ResourceNotFoundError:
                 with suppress(ResourceExistsError):
                     self._client.create_container()
-                self._client.upload_blob(path, data, overwrite=True)
+                self._upload(path, data, content_type)
+
+    def _upload(self, path: str, data: bytes, content_type: str) -> None:
+        from azure.storage.blob import ContentSettings
+
+        settings = ContentSettings(content_type=content_type) if content_type else None
+        self._client.upload_blob(path, data, overwrite=True, content_settings=settings)
+
+    def url(self, path: str) -> str:
+        """Where the blob is, without anything that would open it."""
+        return str(self._client.get_blob_client(path).url).partition("?")[0]
 
     def read(self, path: str) -> bytes | None:
         """The whole blob, or None."""

@@ -9,7 +9,17 @@ from azure.core.credentials import TokenCredential
 from azure.data.tables import TableServiceClient
 
 from shared.model import Clock
-from shared.ports import Housekeeping, JobStore, ParkedMessages, PurgedMessages, RunQueue, Threads, TicketStore
+from shared.ports import (
+    Housekeeping,
+    JobStore,
+    Outbox,
+    ParkedMessages,
+    PurgedMessages,
+    Receipts,
+    RunQueue,
+    Threads,
+    TicketStore,
+)
 from shared.storage.table import Table
 
 if TYPE_CHECKING:
@@ -81,6 +91,8 @@ class Storage:
     jobs: JobStore
     tickets: TicketStore
     threads: Threads
+    receipts: Receipts
+    outbox: Outbox
     parked: ParkedMessages
     purged: PurgedMessages
     housekeeping: Housekeeping
@@ -104,8 +116,10 @@ def open_storage(
     from shared.storage.housekeeping import TableHousekeeping
     from shared.storage.job_store import TableJobStore
     from shared.storage.originals import Originals
+    from shared.storage.outbox import StorageOutbox
     from shared.storage.parked import TableParkedMessages
     from shared.storage.purged import TablePurgedMessages
+    from shared.storage.receipts import TableReceipts
     from shared.storage.run_queue import StorageRunQueue
     from shared.storage.threads import TableThreads
     from shared.storage.tickets import TableTicketStore
@@ -125,6 +139,11 @@ def open_storage(
             clock,
         ),
         threads=TableThreads(Table(tables.get_table_client(f"{prefix}threads")), clock),
+        receipts=TableReceipts(Table(tables.get_table_client(f"{prefix}receipts")), clock),
+        outbox=StorageOutbox(
+            Container(lambda: account.blobs(**options).get_container_client(f"{prefix}-outbox")),
+            lambda name: account.queue(name, **options),
+        ),
         parked=TableParkedMessages(jobs_table, parked_copies, clock),
         purged=TablePurgedMessages(jobs_table, originals, clock),
         housekeeping=TableHousekeeping(jobs_table, originals, clock),

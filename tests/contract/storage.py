@@ -10,8 +10,10 @@ from shared.model import JobRecord
 from shared.ports import (
     Housekeeping,
     JobStore,
+    Outbox,
     ParkedMessages,
     PurgedMessages,
+    Receipts,
     RunLease,
     RunQueue,
     Threads,
@@ -36,6 +38,12 @@ class Storage(Protocol):
 
     @property
     def threads(self) -> Threads: ...  # noqa: D102 - the type says it
+
+    @property
+    def receipts(self) -> Receipts: ...  # noqa: D102 - the type says it
+
+    @property
+    def outbox(self) -> Outbox: ...  # noqa: D102 - the type says it
 
     @property
     def parked(self) -> ParkedMessages: ...  # noqa: D102 - the type says it

@@ -57,6 +57,8 @@ def perform(order: Order) -> None:
         jobs=storage.jobs,
         threads=storage.threads,
         tickets=storage.tickets,
+        receipts=storage.receipts,
+        outbox=storage.outbox,
         queue=storage.queue,
         secrets=GivenSecret(order.given),
         clock=clock,

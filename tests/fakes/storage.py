@@ -14,6 +14,7 @@ from shared.model import Clock, RunRequest
 from tests.fakes.jobs import FakeJobs
 from tests.fakes.parked import FakeParkedMessages
 from tests.fakes.purged import FakeHousekeeping, FakePurgedMessages
+from tests.fakes.receipts import FakeOutbox, FakeReceipts
 from tests.fakes.rows import Rows
 from tests.fakes.tickets import FakeThreads, FakeTickets
 
@@ -45,6 +46,8 @@ class FakeStorage:
         self.jobs = FakeJobs(rows)
         self.tickets = FakeTickets(rows)
         self.threads = FakeThreads(rows)
+        self.receipts = FakeReceipts(rows)
+        self.outbox = FakeOutbox(rows)
         self.parked = FakeParkedMessages(rows)
         self.purged = FakePurgedMessages(rows)
         self.housekeeping = FakeHousekeeping(rows)

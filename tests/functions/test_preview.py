@@ -72,6 +72,8 @@ async def watch(schedule: dict[str, Any], start: datetime, end: datetime) -> Wat
         jobs=storage.jobs,
         threads=storage.threads,
         tickets=storage.tickets,
+        receipts=storage.receipts,
+        outbox=storage.outbox,
         queue=storage.queue,
         secrets=NoSecrets(),
         clock=clock.now,

@@ -161,6 +161,8 @@ def work(given: Mapping[str, str | Mapping[str, Mapping[str, str]]]) -> None:
             jobs=storage.jobs,
             threads=storage.threads,
             tickets=storage.tickets,
+            receipts=storage.receipts,
+            outbox=storage.outbox,
             queue=storage.queue,
             secrets=GivenSecret(secrets),
             clock=utc_now,

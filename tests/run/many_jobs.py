@@ -163,6 +163,8 @@ class Host:
             jobs=storage.jobs,
             threads=storage.threads,
             tickets=storage.tickets,
+            receipts=storage.receipts,
+            outbox=storage.outbox,
             queue=storage.queue,
             secrets=GivenSecret({"secret": "-"}),
             clock=self._clock,

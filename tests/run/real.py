@@ -52,6 +52,8 @@ def services_of(storage: Storage, password: str, clock: Clock) -> Services:
         jobs=storage.jobs,
         threads=storage.threads,
         tickets=storage.tickets,
+        receipts=storage.receipts,
+        outbox=storage.outbox,
         queue=storage.queue,
         secrets=OneSecret(password),
         clock=clock,

@@ -71,6 +71,8 @@ class Job:
             jobs=self.storage.jobs,
             threads=self.storage.threads,
             tickets=self.storage.tickets,
+            receipts=self.storage.receipts,
+            outbox=self.storage.outbox,
             queue=self.storage.queue,
             secrets=GivenSecret(self._mailbox.given),
             clock=self.clock,

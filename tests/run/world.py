@@ -216,6 +216,8 @@ class World:
             jobs=self.storage.jobs,
             threads=self.storage.threads,
             tickets=self.storage.tickets,
+            receipts=self.storage.receipts,
+            outbox=self.storage.outbox,
             queue=self.storage.queue,
             secrets=NoSecrets(),
             clock=self.clock,

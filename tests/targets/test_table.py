@@ -8,13 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.model import Delivered, MessageKey
-from shared.ports import NewTicket, TargetRequest
+from shared.ports import NewTicket
 from shared.routing import RoutingSettings, refers_to
 from shared.targets import target_for, targets
-from shared.targets.table import TableTarget, TableTargetSettings, ticket_ids
+from shared.targets._ticket_ids import ticket_ids
+from shared.targets.table import TableTarget, TableTargetSettings
 from tests.builders import NOW, make_delivery, make_key, make_message
 from tests.fakes.clock import FakeClock
 from tests.fakes.storage import FakeStorage
+from tests.targets.requests import make_target_request
 
 any_key = st.builds(
     MessageKey,
@@ -95,15 +97,7 @@ def test_the_target_is_found_by_its_settings(storage: FakeStorage) -> None:
     """One file in the folder is one kind of target."""
     kind = target_for(TableTargetSettings())
     assert kind is targets()["table"]
-    target = kind.open(TargetRequest("support", TableTargetSettings(), NoSecrets(), storage.tickets))
+    target = kind.open(make_target_request(TableTargetSettings(), storage))
     (made,) = target.apply([make_delivery(1)])
     assert isinstance(made, Delivered)
     assert set(target.look_up([made.ticket_id, "T-0000-0000"])) == {made.ticket_id}
-
-
-class NoSecrets:
-    """See `shared.ports.Secrets`."""
-
-    def get(self, name: str) -> str:
-        """The table target asks for none."""
-        raise AssertionError(name)
