@@ -150,6 +150,8 @@ class Troubled:
             jobs=self._seen.jobs,
             threads=self._seen.threads,
             tickets=self._seen.tickets,
+            receipts=self._seen.receipts,
+            outbox=self._seen.outbox,
             queue=self._seen.queue,
             secrets=GivenSecret(mailbox.given),
             clock=self._clock,
