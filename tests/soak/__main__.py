@@ -122,6 +122,8 @@ def _judged(stage: Stage, box: Box) -> Verdict:
         jobs=storage.jobs,
         threads=storage.threads,
         tickets=storage.tickets,
+        receipts=storage.receipts,
+        outbox=storage.outbox,
         queue=storage.queue,
         secrets=GivenSecret(box.mailbox.given),
         clock=clock,
