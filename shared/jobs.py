@@ -16,7 +16,7 @@ from shared.connectors import connector_for, connectors
 from shared.model import KEPT, Disposition, JobRecord, JobState, Pick, Picking
 from shared.ports import ServerSettings, Settings, TargetSettings
 from shared.routing.rules import Rule, faults_of, warnings_of
-from shared.routing.settings import RoutingSettings
+from shared.routing.settings import GuardSettings, RoutingSettings
 from shared.schedule.model import AnySchedule, Schedule
 from shared.targets import targets
 
@@ -196,6 +196,7 @@ class Job(Settings):
         description="Make another ticket, run by run, of a message that stays unread. Off: the ledger prevents it.",
     )
     routing: RoutingSettings = Field(default_factory=RoutingSettings)
+    guards: GuardSettings = Field(default_factory=GuardSettings)
     rules: tuple[Rule, ...] = Field(
         default=(), max_length=200, description="In their order; the first that matches a message decides."
     )

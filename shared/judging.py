@@ -1,13 +1,16 @@
 """What becomes of one message: screened, its references looked up, routed. Changes nothing anywhere."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from shared.jobs import Job
-from shared.model import Decision, Message, Verdict
+from shared.model import Create, Decision, Delivery, Message, TicketSummary, Verdict
 from shared.ports import Target, Threads
-from shared.routing import Circumstances, refers_to, route, screen
+from shared.routing import Circumstances, conversation, refers_to, route, screen
+
+#: How often a ticket may have been merged into another one; whoever merges further is not followed.
+_MERGES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +35,35 @@ class Judge:
         for message_id, ticket_id in tickets.items():
             self._of_this_run.setdefault(message_id, ticket_id)
 
+    def names_of(self, delivery: Delivery) -> tuple[str, ...]:
+        """Under which names a later message may refer to this one: its Message-ID, an Outlook conversation."""
+        message = delivery.message
+        begins = isinstance(delivery.decision, Create) and self._job.routing.outlook_threads
+        return tuple(filter(None, (message.message_id, conversation(message) if begins else None)))
+
     def judge(self, message: Message, received: datetime) -> Judgement:
         """Create, modify or reject, and why. Raises what `Target.look_up` and `Threads.find` raise."""
         settings = self._job.routing
-        screened = screen(message, self._job.rules, Circumstances(received, settings.authserv_id))
+        screened = screen(message, self._job.guards, self._job.rules, Circumstances(received, settings.authserv_id))
         if screened.rejected:
             return Judgement(screened.rejected, screened.verdicts)
         reference = refers_to(message, settings)
         threads = self._find_threads(reference.message_ids)
         wanted = {*reference.ticket_ids, *threads.values()}
-        tickets = self._target.look_up(wanted) if wanted else {}
+        tickets = self._look_up(wanted)
         decision = route(message, settings, reference=reference, threads=threads, tickets=tickets, screened=screened)
         return Judgement(decision, screened.verdicts)
+
+    def _look_up(self, wanted: Collection[str]) -> Mapping[str, TicketSummary]:
+        """What the target knows of these tickets, and of those into which they were merged."""
+        found: dict[str, TicketSummary] = {}
+        for _ in range(_MERGES):
+            wanted = {ticket_id for ticket_id in wanted if ticket_id not in found}
+            if not wanted:
+                break
+            found.update(self._target.look_up(wanted))
+            wanted = {ticket.merged_into for ticket in found.values() if ticket.merged_into}
+        return found
 
     def _find_threads(self, message_ids: Sequence[str]) -> Mapping[str, str]:
         """The ticket of the first Message-ID that has one: the nearest relative decides."""

@@ -294,6 +294,8 @@ class Create:
     fields: Mapping[str, FieldValue] = field(default_factory=dict)
     #: Sentences for the reader of the ticket: what was left out, what a rule has to say.
     notes: tuple[str, ...] = ()
+    #: Whether the sender becomes the ticket's requester; else it has none.
+    with_requester: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,6 +351,8 @@ class TicketStatus(StrEnum):
 
     OPEN = "open"
     CLOSED = "closed"
+    #: Another ticket took its place: `TicketSummary.merged_into`.
+    MERGED = "merged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,6 +363,8 @@ class TicketSummary:
     status: TicketStatus
     #: Lower-case addresses of the requester and everybody who was on its messages so far; in a crowd, senders first.
     participants: frozenset[str] = frozenset()
+    #: The ticket that took its place; empty for one that was not merged.
+    merged_into: str = ""
 
 
 @dataclass(frozen=True, slots=True)

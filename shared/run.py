@@ -316,8 +316,8 @@ class Run:
                 self._fail(entry, answer, raw)
                 continue
             message_id = delivery.message.message_id or ""
-            if message_id:
-                threads.setdefault(message_id, answer.ticket_id)
+            for name in self._judge.names_of(delivery):
+                threads.setdefault(name, answer.ticket_id)
             disposition = self._disposition(self._job.success_disposition, raw)
             delivered = entry.deliver(answer, disposition, message_id=message_id, sha256=delivery.message.sha256)
             self._settle(delivered, delivery.message, raw)

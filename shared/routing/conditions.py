@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, model_validator
 from shared.model import Address, Message
 from shared.ports import Settings
 from shared.routing.authentication import results
-from shared.routing.patterns import Pattern, like, search
+from shared.routing.patterns import Likes, Pattern, like, search
 
 _KB = 1024
 _SHOWN = 80
@@ -33,9 +33,7 @@ class Matches(Settings):
 
 #: Contained in what is looked at, whatever the case of the letters.
 Wanted = Annotated[str, Field(min_length=1, max_length=1000)] | Matches
-Like = Annotated[str, Field(min_length=1, max_length=320)]
 Wants = Annotated[tuple[Wanted, ...], Field(max_length=100)]
-Likes = Annotated[tuple[Like, ...], Field(max_length=500)]
 
 
 def _zone(name: str) -> str:

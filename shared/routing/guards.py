@@ -1,35 +1,66 @@
 """What must make no ticket at all. The default for doubt is a ticket: a guard speaks only of what it is sure of.
 
-A guard is a function from a message to the sentence that says why not, or None; ``_GUARDS`` has them by name,
-in their order.
+A guard is a function from a message and the job's settings to the sentence that says why not, or None; ``_GUARDS`` has
+them by name, in their order.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
 from shared.model import Message, Reject, Verdict
+from shared.routing.nature import Nature, name_of, nature_of
+from shared.routing.patterns import like
+from shared.routing.settings import Accept, GuardSettings
 
 #: The header field that this product puts on whatever it sends itself.
 OWN_MARK: Final = "X-Mail-Connector"
 
-Guard = Callable[[Message], str | None]
+Guard = Callable[[Message, GuardSettings], str | None]
 
 
-def guarded(message: Message) -> tuple[Reject | None, tuple[Verdict, ...]]:
+def guarded(message: Message, settings: GuardSettings) -> tuple[Reject | None, tuple[Verdict, ...]]:
     """What the first guard says that says no, or None; and what each that was asked found."""
     verdicts: list[Verdict] = []
     for name, guard in _GUARDS.items():
-        reason = guard(message)
+        reason = guard(message, settings)
         verdicts.append(Verdict("guard", name, matched=reason is not None, evidence=reason or "nothing of the kind"))
         if reason:
             return Reject(reason), tuple(verdicts)
     return None, tuple(verdicts)
 
 
-def _own(message: Message) -> str | None:
+def _own(message: Message, settings: GuardSettings) -> str | None:
     """Our own mail that came back: a ticket of it could answer itself for ever."""
     mark = message.header(OWN_MARK)
-    return None if mark is None else f"This message was sent by Mail Connector itself ({OWN_MARK}: {mark[:100]})."
+    if mark is not None:
+        return f"This message was sent by Mail Connector itself ({OWN_MARK}: {mark[:100]})."
+    sender = message.sender.email if message.sender else ""
+    for pattern in settings.own_addresses:
+        if sender and like(pattern, sender):
+            return f"This message is from {sender}, which is one of our own addresses (own_addresses: {pattern})."
+    return None
 
 
-_GUARDS: Final[dict[str, Guard]] = {"own mail": _own}
+def _circle(message: Message, settings: GuardSettings) -> str | None:
+    """A message that servers or connectors pass on to each other: it comes to one mailbox twice, or never stops."""
+    names = [name.lower() for name, _ in message.headers]
+    hops = names.count("received")
+    if hops > settings.max_hops:
+        return f"This message runs in a circle: it passed {hops} servers (max_hops: {settings.max_hops})."
+    arrivals = Counter(value.strip().lower() for name, value in message.headers if name.lower() == "delivered-to")
+    address, times = max(arrivals.items(), key=lambda each: each[1], default=("", 0))
+    if times > 1:
+        return f"This message runs in a circle: it was delivered to {address[:100]} {times} times (Delivered-To)."
+    return None
+
+
+def _machine(message: Message, settings: GuardSettings) -> str | None:
+    """What a program wrote, where the job wants none of that."""
+    nature, sign = nature_of(message)
+    if nature is Nature.PERSON or settings.accepts(nature) is not Accept.REJECT:
+        return None
+    return f"This is {name_of(nature)}, and this job takes none ({sign})."
+
+
+_GUARDS: Final[dict[str, Guard]] = {"own mail": _own, "mail in a circle": _circle, "mail of programs": _machine}

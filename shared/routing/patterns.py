@@ -65,3 +65,7 @@ def like(pattern: str, text: str) -> bool:
             return False
         at = found + len(part)
     return len(text) - at >= len(rest[-1]) and text.endswith(rest[-1])
+
+
+#: Texts in which an asterisk stands for any text.
+Likes = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=320)], ...], Field(max_length=500)]

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from shared.model import FieldValue, Message, Reject, Verdict
 from shared.routing.conditions import Circumstances
 from shared.routing.guards import guarded
+from shared.routing.nature import Nature, name_of, nature_of
 from shared.routing.rules import Rule, rule_on
+from shared.routing.settings import Accept, GuardSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,21 +21,30 @@ class Screened:
     notes: tuple[str, ...] = ()
     #: Everything that was asked, in its order.
     verdicts: tuple[Verdict, ...] = ()
+    nature: Nature = Nature.PERSON
+    #: Why it may only join a ticket and make none; empty where it may make one.
+    only_joins: str = ""
 
     @property
     def sentences(self) -> tuple[str, ...]:
         """What of it goes into the evidence of a decision."""
-        return tuple(f"Rule {one.name!r} matched: {one.evidence}." for one in self.verdicts if one.matched)
+        return tuple(
+            f"Rule {one.name!r} matched: {one.evidence}." for one in self.verdicts if one.kind == "rule" and one.matched
+        )
 
 
-def screen(message: Message, rules: Sequence[Rule], circumstances: Circumstances) -> Screened:
+def screen(message: Message, guards: GuardSettings, rules: Sequence[Rule], circumstances: Circumstances) -> Screened:
     """Ask guards and rules; the first that says no ends it."""
-    rejected, verdicts = guarded(message)
+    nature, sign = nature_of(message)
+    rejected, verdicts = guarded(message, guards)
     if rejected:
-        return Screened(rejected, verdicts=verdicts)
+        return Screened(rejected, verdicts=verdicts, nature=nature)
     ruling = rule_on(message, rules, circumstances)
     asked = (*verdicts, *ruling.verdicts)
     if ruling.reject:
         by = ruling.verdicts[-1]
-        return Screened(Reject(ruling.reject, (f"Rule {by.name!r} matched: {by.evidence}.",)), verdicts=asked)
-    return Screened(None, ruling.fields, ruling.notes, asked)
+        why = f"Rule {by.name!r} matched: {by.evidence}."
+        return Screened(Reject(ruling.reject, (why,)), verdicts=asked, nature=nature)
+    marks = () if nature is Nature.PERSON else (f"This is {name_of(nature)} ({sign}).",)
+    only_joins = f"This is {name_of(nature)} ({sign})" if guards.accepts(nature) is Accept.REPLY else ""
+    return Screened(None, ruling.fields, (*marks, *ruling.notes), asked, nature, only_joins)

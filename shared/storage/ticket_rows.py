@@ -83,18 +83,18 @@ def done_row(delivery: Delivery, answer: Delivered) -> Row:
 def ticket_row(delivery: Delivery, ticket_id: str, now: datetime) -> Row:
     """A new ticket."""
     message, created = delivery.message, write_time(now)
-    links = delivery.decision.links if isinstance(delivery.decision, Create) else ()
+    decision = delivery.decision if isinstance(delivery.decision, Create) else Create()
     return {
         **keys(ticket_key(ticket_id)),
         "ticket_id": ticket_id,
         "job_id": delivery.key.job_id,
         "subject": cut_to_units(message.subject, 1_000),
         "status": TicketStatus.OPEN.value,
-        "requester": _addresses([message.sender] if message.sender else []),
+        "requester": _addresses([message.sender] if message.sender and decision.with_requester else []),
         "created": created,
         "updated": created,
         "participants": write_people(people(message)),
-        "links": json.dumps(links),
+        "links": json.dumps(decision.links),
     }
 
 

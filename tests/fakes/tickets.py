@@ -73,7 +73,7 @@ class FakeTickets:
             if ticket_id is None:
                 return Refused("Every id that this message's ticket may have belongs to another one.")
             action = Action.CREATED
-            self._tickets[ticket_id] = self._begin(ticket_id, addition.delivery, decision.links)
+            self._tickets[ticket_id] = self._begin(ticket_id, addition.delivery, decision)
         else:
             ticket_id, action = decision.ticket_id, Action.MODIFIED
             if ticket_id not in self._tickets:
@@ -82,17 +82,17 @@ class FakeTickets:
         delivered = self._answers[addition.delivery.key.digest] = Delivered(ticket_id, action)
         return delivered
 
-    def _begin(self, ticket_id: str, delivery: Delivery, links: tuple[str, ...]) -> Ticket:
+    def _begin(self, ticket_id: str, delivery: Delivery, decision: Create) -> Ticket:
         now = self._rows.clock()
         return Ticket(
             ticket_id=ticket_id,
             job_id=delivery.key.job_id,
             subject=delivery.message.subject,
             status=TicketStatus.OPEN,
-            requester=delivery.message.sender,
+            requester=delivery.message.sender if decision.with_requester else None,
             created=now,
             updated=now,
-            links=links,
+            links=decision.links,
         )
 
     def _append(self, ticket_id: str, delivery: Delivery, action: Action) -> None:

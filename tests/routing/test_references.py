@@ -1,9 +1,12 @@
 """What a message says it belongs to."""
 
+from dataclasses import replace
+
 import pytest
 from pydantic import ValidationError
 
 from shared.mime import parse
+from shared.model import Report, ReportKind
 from shared.routing import Reference, RoutingSettings, refers_to
 
 USUAL = RoutingSettings()
@@ -62,6 +65,13 @@ def test_no_more_than_ten_of_each() -> None:
     found = refers_to(parse(f"Subject: {many}\nReferences: {thread}\n\n".encode()), USUAL)
     assert found.ticket_ids == tuple(str(number) for number in range(10))
     assert found.message_ids == tuple(f"<{number}@x>" for number in range(39, 29, -1))
+
+
+def test_a_report_refers_to_what_its_message_is() -> None:
+    """First the message that a bounce is about, then what that one referred to, then what the bounce says itself."""
+    report = Report(ReportKind.DELIVERY, (), "<sent@x>", ("<asked@x>",), "Re: [77] Printer")
+    message = replace(parse(b"Subject: Undeliverable [5]\nReferences: <own@x>\n\n"), report=report)
+    assert refers_to(message, USUAL) == Reference(("77", "5"), ("<sent@x>", "<asked@x>", "<own@x>"))
 
 
 def test_nothing_to_refer_to() -> None:

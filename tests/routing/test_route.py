@@ -1,25 +1,38 @@
 """Which ticket a message belongs to, and that the decision says why."""
 
+import base64
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from shared.mime import parse
 from shared.model import Create, Decision, Message, Modify, Reject, TicketStatus, TicketSummary
-from shared.routing import Circumstances, RepliesFrom, RoutingSettings, refers_to, route, screen
+from shared.routing import (
+    Accept,
+    Circumstances,
+    GuardSettings,
+    RepliesFrom,
+    Requester,
+    RoutingSettings,
+    conversation,
+    refers_to,
+    route,
+    screen,
+)
 from tests.builders import NOW
 
 MAIL = Path(__file__).parents[1] / "data" / "mail"
 USUAL = RoutingSettings()
 
 
-def ticket(ticket_id: str, *participants: str, closed: bool = False) -> TicketSummary:
+def ticket(ticket_id: str, *participants: str, closed: bool = False, merged_into: str = "") -> TicketSummary:
     """A ticket as a target knows it."""
-    status = TicketStatus.CLOSED if closed else TicketStatus.OPEN
-    return TicketSummary(ticket_id, status, frozenset(participants))
+    status = TicketStatus.MERGED if merged_into else TicketStatus.CLOSED if closed else TicketStatus.OPEN
+    return TicketSummary(ticket_id, status, frozenset(participants), merged_into)
 
 
 def mail(*, subject: str = "Hello", sender: str = "ann@example.com", header: str = "") -> Message:
@@ -32,16 +45,18 @@ def decide(
     *tickets: TicketSummary,
     threads: Mapping[str, str] | None = None,
     settings: RoutingSettings = USUAL,
+    guards: GuardSettings = GuardSettings(),  # noqa: B008 (frozen)
 ) -> Decision:
     """Route as a run does: only what the message refers to is looked up."""
-    screened = screen(message, (), Circumstances(NOW))
+    screened = screen(message, guards, (), Circumstances(NOW))
     if screened.rejected:
         return screened.rejected
     reference = refers_to(message, settings)
     known = {one: ticket for one, ticket in (threads or {}).items() if one in reference.message_ids}
     asked = {*reference.ticket_ids, *known.values()}
-    summaries = {one.ticket_id: one for one in tickets if one.ticket_id in asked}
-    return route(message, settings, reference=reference, threads=known, tickets=summaries)
+    merged = {one.merged_into for one in tickets}
+    summaries = {one.ticket_id: one for one in tickets if one.ticket_id in asked | merged}
+    return route(message, settings, reference=reference, threads=known, tickets=summaries, screened=screened)
 
 
 def test_a_new_message_makes_a_ticket() -> None:
@@ -167,14 +182,6 @@ def test_our_own_mail_makes_nothing() -> None:
     assert decision == Reject("This message was sent by Mail Connector itself (X-Mail-Connector: ack).")
 
 
-def test_an_automatic_reply_to_nothing_says_so() -> None:
-    """It still makes a ticket, for it may be a person's; the evidence names it."""
-    decision = decide(mail(header="Auto-Submitted: auto-replied (vacation)\n"))
-    assert isinstance(decision, Create)
-    assert "It is an automatic message (Auto-Submitted: auto-replied (vacation))." in decision.evidence
-    assert "automatic" not in " ".join(decide(mail(header="Auto-Submitted: no\n")).evidence)
-
-
 def test_human_mail_with_odd_headers_is_not_dropped() -> None:
     """Mail that a list or a program marked as not to be answered still makes a ticket."""
     message = parse((MAIL / "list-precedence-human.eml").read_bytes())
@@ -187,6 +194,144 @@ def test_a_reply_of_the_corpus_finds_its_ticket() -> None:
     decision = decide(message, ticket("T-7K3F-9QXM", "ann@example.com"), threads={"<t1@desk.example.org>": "other"})
     assert isinstance(decision, Modify)
     assert decision.ticket_id == "T-7K3F-9QXM"
+
+
+def test_a_merged_ticket_leads_on() -> None:
+    """A reply to a ticket that was merged, twice, modifies the one that is left, and says how it got there."""
+    decision = decide(
+        mail(subject="[1]"),
+        ticket("1", "ann@example.com", merged_into="2"),
+        ticket("2", merged_into="3"),
+        ticket("3", "ann@example.com"),
+    )
+    assert isinstance(decision, Modify)
+    assert decision.ticket_id == "3"
+    assert decision.evidence[0] == (
+        "The subject has the tag [1]. Ticket 1 was merged into 2. Ticket 2 was merged into 3."
+    )
+
+
+def test_merges_that_lead_nowhere() -> None:
+    """In a circle, into a ticket that is gone, into a closed one: a new ticket that links to where it ended."""
+    circle = decide(mail(subject="[1]"), ticket("1", merged_into="2"), ticket("2", merged_into="1"))
+    gone = decide(mail(subject="[1]"), ticket("1", merged_into="9"))
+    closed = decide(mail(subject="[1]"), ticket("1", merged_into="2"), ticket("2", "ann@example.com", closed=True))
+    assert [one.links for one in (circle, gone, closed) if isinstance(one, Create)] == [("2",), ("9",), ("2",)]
+
+
+def test_outlooks_conversation_is_the_last_hint() -> None:
+    """It counts only where the job wants it, and where neither tag nor thread leads to a ticket."""
+    header = f"Thread-Index: {base64.b64encode(bytes(range(27))).decode()}\nThread-Topic: Printer\n"
+    settings, message = RoutingSettings(outlook_threads=True), mail(header=header)
+    name = conversation(message)
+    assert name
+    known = (ticket("1", "ann@example.com"), ticket("2", "ann@example.com"))
+    decision = decide(message, *known, threads={name: "1"}, settings=settings)
+    assert isinstance(decision, Modify)
+    assert decision.evidence[0] == "The message is of an Outlook conversation, which belongs to ticket 1."
+    assert isinstance(decide(message, *known, threads={name: "1"}), Create)
+    both = decide(
+        mail(header=f"{header}References: <t@x>\n"), *known, threads={name: "1", "<t@x>": "2"}, settings=settings
+    )
+    assert isinstance(both, Modify)
+    assert both.ticket_id == "2"
+
+
+@pytest.mark.parametrize(
+    ("index", "topic"),
+    [
+        ("AAAA", "Printer"),
+        ("not base64 at all!", "Printer"),
+        ("A" * 40, "Printer"),
+        (base64.b64encode(bytes(range(22))).decode(), ""),
+        ("", "Printer"),
+    ],
+)
+def test_what_is_no_conversation(index: str, topic: str) -> None:
+    """Too short, no base64, nothing but zeros, without a topic or an index: no name."""
+    assert conversation(mail(header=f"Thread-Index: {index}\nThread-Topic: {topic}\n")) is None
+
+
+def test_a_conversation_is_one_through_all_answers() -> None:
+    """Answers add to the index, and may fold it; another topic is another conversation."""
+    first, answer = bytes(range(22)), bytes(range(32))
+    names = [
+        conversation(mail(header=f"Thread-Index: {base64.b64encode(octets).decode()}\nThread-Topic: {topic}\n"))
+        for octets, topic in ((first, "Printer"), (answer, "printer"), (answer, "Lamp"))
+    ]
+    assert names[0] == names[1]
+    assert names[1] != names[2]
+
+
+def test_known_senders_only() -> None:
+    """Whoever is not known makes no new ticket, but still answers to one that takes the answer."""
+    settings = RoutingSettings(requester=Requester.KNOWN_ONLY, known_senders=("*@example.com",))
+    assert isinstance(decide(mail(), settings=settings), Create)
+    stranger = mail(subject="[1]", sender="eve@evil.example")
+    rejected = decide(stranger, settings=settings)
+    assert isinstance(rejected, Reject)
+    assert rejected.reason == "The sender (eve@evil.example) is not among the known senders (known_senders)."
+    assert isinstance(decide(stranger, ticket("1", "eve@evil.example"), settings=settings), Modify)
+
+
+def test_unknown_senders_are_no_requesters() -> None:
+    """With requester: ignore, the ticket is made without one, and says so."""
+    settings = RoutingSettings(requester=Requester.IGNORE, known_senders=("*@example.com",))
+    known, unknown = decide(mail(), settings=settings), decide(mail(sender="eve@evil.example"), settings=settings)
+    assert isinstance(known, Create)
+    assert isinstance(unknown, Create)
+    assert (known.with_requester, unknown.with_requester) == (True, False)
+    assert "Its sender does not become the requester: eve@evil.example is not known." in unknown.evidence
+
+
+def test_somebody_must_be_known() -> None:
+    """Known senders only, and nobody is known: that is refused when the job is saved."""
+    with pytest.raises(ValidationError, match="known_senders must say who is known"):
+        RoutingSettings(requester=Requester.KNOWN_ONLY)
+
+
+@pytest.mark.parametrize("name", ["report-postfix", "report-exchange-online", "report-read-outlook"])
+def test_a_report_goes_to_the_ticket_that_it_concerns(name: str) -> None:
+    """Bounces and read receipts of a message that has a ticket join it, if they are about somebody who is on it."""
+    message = parse((MAIL / f"{name}.eml").read_bytes())
+    assert message.report
+    assert message.report.message_id
+    about = message.report.recipients[0].address
+    threads = {message.report.message_id: "1"}
+    decision = decide(message, ticket("1", about), threads=threads)
+    assert isinstance(decision, Modify)
+    assert decision.notes[0].startswith(("This is a delivery report", "This is a read receipt"))
+    assert not isinstance(decide(message, ticket("1", "somebody@else.example"), threads=threads), Modify)
+
+
+def test_a_bounce_of_nothing_known_makes_a_ticket_and_a_receipt_none() -> None:
+    """Somebody should see what did not arrive; that something was read needs no ticket."""
+    bounce = decide(parse((MAIL / "report-postfix.eml").read_bytes()))
+    receipt = decide(parse((MAIL / "report-read-outlook.eml").read_bytes()))
+    assert isinstance(bounce, Create)
+    assert isinstance(receipt, Reject)
+    assert "This is a read receipt" in receipt.reason
+
+
+def test_an_out_of_office_joins_its_ticket_or_none() -> None:
+    """It is kept where it belongs, marked; it makes no ticket of its own unless the job says so."""
+    message = parse((MAIL / "auto-reply-out-of-office.eml").read_bytes())
+    joined = decide(message, ticket("T-7K3F-9QXM", "ann@example.com"))
+    assert isinstance(joined, Modify)
+    assert joined.notes == ("This is an automatic reply (Auto-Submitted: auto-replied).",)
+    assert decide(message) == Reject(
+        "This is an automatic reply (Auto-Submitted: auto-replied), and it belongs to no ticket that it may join.",
+        ("The subject has the tag [T-7K3F-9QXM]. There is no such ticket.",),
+    )
+    assert isinstance(decide(message, guards=GuardSettings(auto_replies=Accept.TICKET)), Create)
+    assert isinstance(decide(message, guards=GuardSettings(auto_replies=Accept.REJECT)), Reject)
+
+
+def test_human_mail_through_a_list_is_marked() -> None:
+    """Where it is in doubt, there is a ticket, and it says what speaks for a program."""
+    decision = decide(parse((MAIL / "list-precedence-human.eml").read_bytes()))
+    assert isinstance(decision, Create)
+    assert decision.notes == ("This is a message to many (Precedence: list).",)
 
 
 PEOPLE = st.sampled_from(["ann@example.com", "bob@example.com", "eve@evil.example"])

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from shared.model import Address, Message, Reject
-from shared.routing import Circumstances, Rule, screen
+from shared.routing import Circumstances, GuardSettings, Rule, screen
 from shared.routing.patterns import like
 from tests.builders import NOW, make_attachment, make_message
 
+GUARDS = GuardSettings()
 SUNDAY_EVENING = datetime(2026, 11, 29, 22, 30, tzinfo=UTC)
 
 
@@ -23,13 +24,13 @@ def rule(name: str = "one", **config: Any) -> Rule:
 
 def matches(message: Message, when: dict[str, Any], *, at: datetime = NOW, authserv_id: str = "mx.example") -> bool:
     """Whether one rule with these conditions matches."""
-    screened = screen(message, [rule(when=when, note="Matched.")], Circumstances(at, authserv_id))
+    screened = screen(message, GUARDS, [rule(when=when, note="Matched.")], Circumstances(at, authserv_id))
     return screened.notes == ("Matched.",)
 
 
 def why(message: Message, *rules: Rule) -> list[str]:
     """What each rule that was asked said."""
-    return [one.evidence for one in screen(message, rules, Circumstances(NOW)).verdicts if one.kind == "rule"]
+    return [one.evidence for one in screen(message, GUARDS, rules, Circumstances(NOW)).verdicts if one.kind == "rule"]
 
 
 MAIL = make_message(
@@ -143,6 +144,7 @@ def test_the_first_that_matches_decides() -> None:
     """Its fields and its note are kept, and the rules after it are not looked at."""
     screened = screen(
         MAIL,
+        GUARDS,
         [
             rule("no", when={"subject": ["offer"]}, reject="No offers."),
             rule("yes", when={"subject": ["invoice"]}, fields={"team": "billing", "vip": True}, note="For billing."),
@@ -163,6 +165,7 @@ def test_rules_that_do_not_stop_add_up() -> None:
     """What an earlier one set stays; a disabled one is not asked."""
     screened = screen(
         MAIL,
+        GUARDS,
         [
             rule("off", enabled=False, reject="Never."),
             rule("first", fields={"team": "a", "level": 1}, stop=False),
@@ -177,10 +180,10 @@ def test_rules_that_do_not_stop_add_up() -> None:
 def test_unless_excepts() -> None:
     """A rule does not match where its exception holds, and says so."""
     one = rule(when={"subject": ["invoice"]}, unless={"sender": ["*@shop.example"]}, reject="No invoices.")
-    assert screen(MAIL, [one], Circumstances(NOW)).rejected is None
+    assert screen(MAIL, GUARDS, [one], Circumstances(NOW)).rejected is None
     assert why(MAIL, one) == ["excepted: the sender billing@shop.example is like *@shop.example"]
     other = make_message(subject="Invoice")
-    assert screen(other, [one], Circumstances(NOW)).rejected == Reject(
+    assert screen(other, GUARDS, [one], Circumstances(NOW)).rejected == Reject(
         "No invoices.", ("Rule 'one' matched: the subject contains \"invoice\".",)
     )
 

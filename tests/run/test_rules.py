@@ -1,12 +1,15 @@
 """A job's rules within its runs: what they reject makes no ticket, what they set is on the ticket."""
 
-from typing import Any
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import pytest
 from pydantic import ValidationError
 
 from shared.jobs import Job
-from tests.run.world import World, mail, reply
+from shared.model import TicketStatus, TicketSummary
+from tests.run.world import ScriptedTarget, World, mail, reply
 
 RULES: list[dict[str, Any]] = [
     {"name": "No offers", "when": {"subject": ["offer"]}, "reject": "We take no offers."},
@@ -64,3 +67,42 @@ def test_rules_that_never_count_are_pointed_out() -> None:
     assert job(rules=[last, *RULES]).warnings() == [
         "Rule 'All' matches every message and stops: the 2 after it never count."
     ]
+
+
+def test_a_conversation_of_outlook_is_one_ticket() -> None:
+    """Where the job wants it, a message that shares nothing but the conversation joins the ticket; else it does not."""
+    index = {"Thread_Index": "AdYxAAECAwQFBgcICQoLDA0ODxAREg==", "Thread_Topic": "Printer"}
+    for wanted, expected in ((True, [["Printer", "Re: printer"]]), (False, [["Printer"], ["Re: printer"]])):
+        world = World(routing={"outlook_threads": wanted})
+        world.deliver(mail("Printer", **index))
+        world.report()
+        world.deliver(mail("Re: printer", **index))
+        world.report()
+        assert world.subjects() == expected
+
+
+class MergedTarget(ScriptedTarget):
+    """The ``table`` target, in which one ticket was merged into another one."""
+
+    merged: ClassVar[dict[str, str]] = {}
+
+    def look_up(self, ticket_ids: Collection[str]) -> Mapping[str, TicketSummary]:
+        """See `Target.look_up`."""
+        return {
+            one: replace(summary, status=TicketStatus.MERGED, merged_into=self.merged[one])
+            if one in self.merged
+            else summary
+            for one, summary in super().look_up(ticket_ids).items()
+        }
+
+
+def test_a_reply_follows_a_merge(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The target is asked for the ticket into which the one was merged that the reply names."""
+    world = World(target=MergedTarget)
+    world.deliver(mail("One"), mail("Two"))
+    world.report()
+    one, two = sorted(world.tickets(), key=lambda ticket: ticket.subject)
+    monkeypatch.setitem(MergedTarget.merged, one.ticket_id, two.ticket_id)
+    world.deliver(reply("Re: One", to="One"))
+    world.report()
+    assert world.subjects() == [["One"], ["Two", "Re: One"]]
