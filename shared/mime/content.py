@@ -1,7 +1,7 @@
 """From the tree of parts to what a person reads and what is attached.
 
-Each kind of part has a reader; ``_READERS`` says which. What undoes a form of its own (TNEF, RTF) is in a file of its
-own, without knowledge of parts. Whatever has no reader is kept as an attachment.
+Each kind of part has a reader; ``_READERS`` says which. What undoes a form of its own (TNEF, S/MIME) is in a file of
+its own, without knowledge of parts. Whatever has no reader is kept as an attachment.
 """
 
 import re
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Final
 
-from shared.mime import header, limits, markup, names, rtf, structure, tnef
+from shared.mime import cms, header, intext, invitation, limits, markup, names, rtf, structure, tnef
 from shared.mime.charsets import decode
 from shared.mime.readable import readable
 from shared.mime.reading import Reading
@@ -24,6 +24,14 @@ _META_CHARSET: Final = re.compile(
 )
 #: Classes of a winmail.dat that are a message and nothing more; others (meetings, tasks) have fields of their own.
 _PLAIN_CLASSES: Final = ("ipm.note", "ipm.microsoft mail.note")
+_ENVELOPES: Final = {
+    cms.Kind.SIGNED: "The message is signed (S/MIME); the signature was not checked.",
+    cms.Kind.COMPRESSED: "A part was compressed (S/MIME); it was unpacked.",
+    cms.Kind.ENCRYPTED: "The message is encrypted (S/MIME); it is kept as it came, in the attachments.",
+}
+_UNOPENED: Final = "A part is in S/MIME form but cannot be opened; it is kept as it came, in the attachments."
+_PGP_SIGNED: Final = "The text is signed (PGP); the signature was not checked."
+_PGP_ENCRYPTED: Final = "The text, or a part of it, is encrypted or armoured (PGP); it is shown as it came."
 _TOO_LONG: Final = "The text is longer than can be shown; the rest is in the attached original only."
 
 
@@ -59,6 +67,8 @@ class Content:
 
     pieces: list[Piece] = field(default_factory=list)
     leaves: list[Leaf] = field(default_factory=list)
+    #: What calendar parts are about, each line once.
+    events: dict[str, None] = field(default_factory=dict)
 
     def joined(self) -> Piece:
         """All pieces as one. A form that no piece has stays None; where only some have it, the others are put in."""
@@ -91,13 +101,15 @@ def collect(part: Part, content: Content, reading: Reading) -> None:
         reader = _BY_NAME.get(part.filename.lower())
     if reader is None and part.content_type.startswith("multipart/"):
         reader = _each
-    elif reader is None or (part.content_type.startswith("text/") and _beside(part)):
+    elif reader is None or (reader in (_text, _html) and _beside(part)):
         reader = keep
     reader(part, content, reading)
 
 
 def body(content: Content, reading: Reading) -> tuple[str, str | None]:
     """The text that a person reads, and the HTML if there is any."""
+    if content.events:
+        content.pieces.insert(0, Piece("\n".join(content.events)))
     piece = content.joined()
     text = piece.shown.rstrip()
     if len(text) > limits.TEXT_CHARS:
@@ -154,19 +166,27 @@ def _alternative(part: Part, content: Content, reading: Reading) -> None:
         text = piece.text if text is None else text
         html = piece.html or html
         content.leaves += found.leaves
+        content.events |= found.events
     if text is not None or html:
         content.pieces.append(Piece(text, html))
 
 
 def _text(part: Part, content: Content, reading: Reading) -> None:
-    text = _characters(part, reading)
+    octets, files = intext.extract(part.decoded(reading))
+    for file in files:
+        if not file.whole:
+            reading.note("A file within the text has no end.")
+        content.leaves.append(Leaf(header.characters(file.name), "application/octet-stream", file.data))
+    text = _characters(part, octets, reading)
+    if "-----BEGIN PGP " in text:
+        reading.note(_PGP_SIGNED if "-----BEGIN PGP SIGNED" in text else _PGP_ENCRYPTED)
     if part.type_parameters.get("format", "").lower() == "flowed":
         text = unflow(text, delsp=part.type_parameters.get("delsp", "").lower() == "yes")
     content.pieces.append(Piece(text=text))
 
 
 def _html(part: Part, content: Content, reading: Reading) -> None:
-    text = _characters(part, reading)
+    text = _characters(part, part.decoded(reading), reading)
     content.pieces.append(Piece(html=_safe(text, reading)))
 
 
@@ -181,8 +201,7 @@ def _safe(text: str, reading: Reading) -> str:
     return markup.sanitise(kept, reading)
 
 
-def _characters(part: Part, reading: Reading) -> str:
-    data = part.decoded(reading)
+def _characters(part: Part, data: bytes, reading: Reading) -> str:
     if len(data) > limits.TEXT_OCTETS:
         reading.cut(_TOO_LONG)
         data = data[: data.rfind(b"\n", 0, limits.TEXT_OCTETS) + 1] or data[: limits.TEXT_OCTETS]
@@ -221,8 +240,24 @@ def _encrypted(part: Part, content: Content, reading: Reading) -> None:
 
 
 def _smime(part: Part, content: Content, reading: Reading) -> None:
-    """application/pkcs7-mime (RFC 8551)."""
-    reading.note("The message, or a part of it, is in S/MIME form; it is kept unopened, in the attachments.")
+    """application/pkcs7-mime (RFC 8551): what is within is shown where that takes no key; all of it is kept."""
+    envelope = cms.read(part.decoded(reading))
+    if envelope.content is not None and reading.unpacking < limits.UNPACKED_DEPTH:
+        reading.unpacking += 1
+        collect(structure.read_entity(envelope.content, reading), content, reading)
+        reading.unpacking -= 1
+        opened = True
+    else:
+        opened = False
+    reading.note(_ENVELOPES[envelope.kind] if opened or envelope.kind is cms.Kind.ENCRYPTED else _UNOPENED)
+    keep(part, content, reading)
+
+
+def _calendar(part: Part, content: Content, reading: Reading) -> None:
+    """text/calendar: kept, and one line about it goes before the text."""
+    text = decode(part.decoded(reading)[: limits.TEXT_OCTETS], part.charset or "utf-8")[0]
+    if line := invitation.summary(clean(text)):
+        content.events[line] = None
     keep(part, content, reading)
 
 
@@ -264,6 +299,7 @@ def _unpacked_text(found: tnef.Tnef, content: Content, reading: Reading) -> None
             reading.cut(_TOO_LONG)
         in_rtf, page = rtf.read(rich) if rich is not None else (None, None)
         text = text if text is not None else in_rtf
+    page = page and clean(page)
     before = content.pieces[-1] if content.pieces else None
     if before is not None and before.text and before.text.strip():  # the same, as the sender's server made it plain
         if page and not before.html:
@@ -286,7 +322,9 @@ _READERS: Final[Mapping[str, Reader]] = {
     "message/global": _enclosed,
     "application/pkcs7-mime": _smime,
     "application/x-pkcs7-mime": _smime,
+    "text/calendar": _calendar,
+    "application/ics": _calendar,
     "application/ms-tnef": _tnef,
     "application/vnd.ms-tnef": _tnef,
 }
-_BY_NAME: Final[Mapping[str, Reader]] = {"winmail.dat": _tnef}
+_BY_NAME: Final[Mapping[str, Reader]] = {"winmail.dat": _tnef, "smime.p7m": _smime}

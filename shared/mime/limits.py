@@ -37,6 +37,8 @@ TEXT_OCTETS: Final = 4_000_000
 RTF_OCTETS: Final = 2_000_000
 #: Messages within messages of a form that has to be unpacked (winmail.dat, opaque S/MIME).
 UNPACKED_DEPTH: Final = 4
+#: Octets that compressed S/MIME may unpack to.
+INFLATED_OCTETS: Final = 20_000_000
 #: Ampersands in the HTML of one part: an HTML parser's time is quadratic in those that stand side by side.
 AMPERSANDS: Final = 200_000
 #: Elements within elements: an HTML parser's time is the product of this and the number of elements.

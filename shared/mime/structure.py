@@ -69,6 +69,11 @@ def read(raw: bytes, reading: Reading) -> Part:
     return _part(raw, start, len(raw), reading, depth=0, default="text/plain")
 
 
+def read_entity(raw: bytes, reading: Reading) -> Part:
+    """The tree of parts of a MIME entity that is no message of its own: what stood in an envelope."""
+    return _part(raw, 0, len(raw), reading, depth=1, default="text/plain")
+
+
 def read_header(raw: bytes, reading: Reading) -> Fields:
     """The fields of a message of which only the header is at hand, or looked at."""
     return _fields(raw, len(raw) - len(raw.lstrip(b"\r\n")), len(raw), reading)[0]

@@ -3,9 +3,11 @@
 import binascii
 from typing import Final
 
+from shared.mime.intext import extract
 from shared.mime.reading import Reading
 
 _BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_UUENCODE: Final = frozenset({"uuencode", "x-uuencode", "x-uue", "uue", "x-uu"})
 _IDENTITY: Final = frozenset({"", "7bit", "8bit", "binary"})
 
 
@@ -16,6 +18,8 @@ def decode(data: bytes, encoding: str, reading: Reading) -> bytes:
         return _base64(data, reading)
     if name == "quoted-printable":
         return binascii.a2b_qp(data)
+    if name in _UUENCODE and (files := extract(data)[1]):
+        return files[0].data
     if name not in _IDENTITY:
         reading.note(f"The transfer encoding {name[:40]!r} is not known; the part is kept as it came.")
     return data

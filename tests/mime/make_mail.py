@@ -1,6 +1,7 @@
 """Writes those mails of the corpus that nobody types: `python -m tests.mime.make_mail`. The rest is written by hand."""
 
 import base64
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -139,6 +140,101 @@ def winmail_without_its_type() -> bytes:
 def winmail_not_one() -> bytes:
     """It has the name and the type, and is none."""
     return with_winmail(b"PK\x03\x04 surely not", "See attachment")
+
+
+# --- S/MIME -----------------------------------------------------------------------------------------------------------
+
+INNER = b"Content-Type: text/html; charset=utf-8\r\n\r\n<p>Signed <b>text</b></p>\r\n"
+_SIGNED = bytes.fromhex("06092a864886f70d010702")
+_DATA = bytes.fromhex("06092a864886f70d010701")
+_COMPRESSED = bytes.fromhex("060b2a864886f70d0109100109")
+_ENVELOPED = bytes.fromhex("06092a864886f70d010703")
+
+
+def der(tag: int, *contents: bytes) -> bytes:
+    """One element with its length."""
+    content = b"".join(contents)
+    size = len(content)
+    length = bytes([size]) if size < 128 else b"\x82" + size.to_bytes(2, "big")
+    return bytes([tag]) + length + content
+
+
+def ber(tag: int, *contents: bytes) -> bytes:
+    """One element of open length."""
+    return bytes([tag, 0x80]) + b"".join(contents) + b"\0\0"
+
+
+def envelope(kind: bytes, octets: bytes, *, wrap: Callable[..., bytes] = der) -> bytes:
+    """Signed or compressed data around what is given, without certificates and signers."""
+    version, algorithms = b"\x02\x01\x01", der(0x30 if kind == _COMPRESSED else 0x31)
+    inner = wrap(0x30, _DATA, wrap(0xA0, octets)) if octets else wrap(0x30, _DATA)
+    return wrap(0x30, kind, wrap(0xA0, wrap(0x30, version, algorithms, inner, der(0x31))))
+
+
+def smime(data: bytes, kind: str, name: str = "smime.p7m") -> bytes:
+    """A whole S/MIME mail."""
+    return head("Signed") + base64_part(f"application/pkcs7-mime; smime-type={kind}; name={name}", data)
+
+
+@mail
+def smime_opaque_in_pieces() -> bytes:
+    """BER with open lengths, the text in pieces within pieces, as some mail programs stream it."""
+    pieces = [ber(0x24, der(0x04, INNER[:20]), der(0x24, der(0x04, INNER[20:25]), der(0x04, INNER[25:])))]
+    return smime(envelope(_SIGNED, *pieces, wrap=ber), "signed-data")
+
+
+@mail
+def smime_opaque_by_name() -> bytes:
+    """A gateway took the type away."""
+    data = envelope(_SIGNED, der(0x04, b"\r\nPlain within\r\n"))
+    return head("Signed") + base64_part('application/octet-stream; name="smime.p7m"', data)
+
+
+@mail
+def smime_signed_twice() -> bytes:
+    """Signed by a person, and once more by a gateway."""
+    once = base64_part("application/pkcs7-mime; name=smime.p7m", envelope(_SIGNED, der(0x04, INNER)))
+    return smime(envelope(_SIGNED, der(0x04, once)), "signed-data")
+
+
+@mail
+def smime_signed_too_often() -> bytes:
+    """Signed over and over: opened as deep as the limit allows."""
+    data = INNER
+    for _ in range(7):
+        data = base64_part("application/pkcs7-mime", envelope(_SIGNED, der(0x04, data)))
+    return head("Signed") + data
+
+
+@mail
+def smime_certificates_only() -> bytes:
+    """Nothing is signed; it carries certificates."""
+    return smime(envelope(_SIGNED, b""), "certs-only", "smime.p7c")
+
+
+@mail
+def smime_encrypted() -> bytes:
+    """Enveloped data."""
+    return smime(der(0x30, _ENVELOPED, der(0xA0, der(0x30, b"\x02\x01\x00", der(0x31)))), "enveloped-data")
+
+
+@mail
+def smime_compressed() -> bytes:
+    """Compressed data (RFC 3274)."""
+    return smime(envelope(_COMPRESSED, der(0x04, zlib.compress(INNER))), "compressed-data", "smime.p7z")
+
+
+@mail
+def smime_compressed_bomb() -> bytes:
+    """Twenty-one megabytes of nothing, in twenty kilobytes: stays closed."""
+    data = zlib.compress(bytes(21_000_000), 9)
+    return smime(envelope(_COMPRESSED, der(0x04, data)), "compressed-data", "smime.p7z")
+
+
+@mail
+def smime_damaged() -> bytes:
+    """Cut off within the content."""
+    return smime(envelope(_SIGNED, der(0x04, INNER))[:-40], "signed-data")
 
 
 def main() -> None:
