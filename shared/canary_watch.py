@@ -93,7 +93,7 @@ class CanaryWatch:
         self._state = came_back(self._state, stamp, now)
         after = f"{max(0.0, (now - stamp.sent).total_seconds()):.0f} seconds"
         if late:
-            self._say(f"A canary came back after {after}, too late: it had been given up.")
+            self._say(f"A canary came back after {after}, once more or too late: it makes no difference.")
             return
         self._say(f"The canary came back after {after}.")
         self._note()

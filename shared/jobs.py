@@ -107,8 +107,14 @@ class ByAppend(Settings):
     by: Literal["append"]
 
 
+class ByGraph(Settings):
+    """Microsoft Graph sendMail from the job's own mailbox to itself, with the sign-in of the job."""
+
+    by: Literal["graph"]
+
+
 #: How canaries get on their way, told apart by ``by``.
-Sending = ByAppend
+Sending = Annotated[ByAppend | ByGraph, Field(discriminator="by")]
 
 
 class Canary(Settings):

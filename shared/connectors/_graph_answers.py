@@ -154,6 +154,16 @@ def refusal(
     )
 
 
+def may_not_send(answer: Answer, place: Place) -> AuthFailed:
+    """The app may not send as the mailbox: reading and writing it is another permission."""
+    return AuthFailed(
+        f"The app may not send mail from mailbox {place.mailbox!r} ({answer}).",
+        remedy="Assign it 'Application Mail.Send' in Exchange (RBAC for Applications) with a management scope that "
+        "holds this mailbox, or consent to Mail.Send in Entra, which allows it for every mailbox. A change takes up to "
+        "two hours to be effective. With a sender of its own, the mailbox also needs the right to send as that.",
+    )
+
+
 def _denied(answer: Answer, doing: str, mailbox: str, *, changing: bool, roles: frozenset[str]) -> AuthFailed:
     if changing:
         return AuthFailed(

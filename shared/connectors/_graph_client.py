@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, S
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 from azure.core.credentials import TokenCredential
@@ -27,7 +27,7 @@ from kiota_http.middleware.options import RedirectHandlerOption, RetryHandlerOpt
 from msgraph.graph_request_adapter import GraphRequestAdapter, options
 from msgraph_core import GraphClientFactory  # type: ignore[import-untyped] # the package has no marker
 
-from shared.connectors._graph_answers import AGAIN, BUSY, Answer, Place, answer_of, busy, refusal
+from shared.connectors._graph_answers import AGAIN, BUSY, Answer, Place, answer_of, busy, may_not_send, refusal
 from shared.errors import AuthFailed, JobError, MailConnectorError, Unavailable, Unreachable
 from shared.ports import Deadline, Opening
 from shared.signin.entra import claims_in
@@ -177,6 +177,22 @@ class Client:
             return await self._stream(Call(path), most)
 
         return self._run(self._judged(doing, stream, _STREAM))
+
+    def send_mail(self, body: Mapping[str, Any]) -> None:
+        """POST sendMail from the mailbox. Asked once: after a lost answer nobody knows whether it is on its way.
+
+        Raises `AuthFailed`, `ConfigInvalid` or `Unavailable`.
+        """
+        doing = "sending mail"
+
+        async def exchange() -> Answer:
+            return await self._exchange(Call(f"/users/{quote(self.place.mailbox, safe='')}/sendMail", "POST", body))
+
+        answer = self._run(self._once(exchange, doing, _EXCHANGE))
+        if answer.status == HTTPStatus.FORBIDDEN:
+            raise may_not_send(answer, self.place)
+        if not answer.ok:
+            raise self._refusal(answer, doing, changing=True)
 
     def roles(self) -> frozenset[str]:
         """The application permissions that the app's token names; those granted within Exchange are not among them."""

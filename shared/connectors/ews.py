@@ -98,6 +98,10 @@ class ExchangeSettings(ServerSettings):
         """See `ServerSettings.refuses`."""
         return refused_target(self.mailbox, self.folder, disposition.move_to)
 
+    def address(self) -> str:
+        """See `ServerSettings.address`."""
+        return self.mailbox
+
     def secret_names(self) -> frozenset[str]:
         """See `ServerSettings.secret_names`."""
         return frozenset({self.password_secret})

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator
 
+from shared.canary import Letter
 from shared.connectors._dial import https_endpoint
 from shared.connectors._exchange_identity import mailbox_identity, refused_target
 from shared.connectors._graph_clouds import CLOUDS
@@ -19,7 +20,7 @@ from shared.signin.entra import AnyEntraSignIn, CloudName, EntraSignIn
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
-    from shared.connectors._graph_client import Pause
+    from shared.connectors._graph_client import Client, Pause
 
 #: An SMTP address or user principal name, or the object id of a user.
 _MAILBOX = re.compile(r"[^@\s/\\]+@[^@\s/\\]+|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -73,6 +74,10 @@ class ExchangeOnlineGraphSettings(ServerSettings):
         """See `ServerSettings.secret_names`."""
         return self.sign_in.secret_names()
 
+    def address(self) -> str:
+        """See `ServerSettings.address`."""
+        return self.mailbox if "@" in self.mailbox else ""
+
     def endpoint_to_reach(self) -> Endpoint:
         """See `ServerSettings.endpoint_to_reach`."""
         return https_endpoint(self.endpoint or CLOUDS[self.cloud].root)
@@ -102,15 +107,27 @@ def open_mailbox(
 
     ``credential`` gives what tokens come from, ``pause`` waits that many seconds (default: ``asyncio.sleep``).
     """
-    from shared.connectors._graph_client import Client
     from shared.connectors._graph_mailbox import GraphMailbox
+
+    settings: ExchangeOnlineGraphSettings = request.settings
+    client = _client(request, credential, pause)
+    cloud = CLOUDS[settings.cloud]
+    return GraphMailbox(client, cloud, folder=settings.folder, job_id=request.job_id, identity=settings.identity())
+
+
+def _client(
+    request: OpenRequest,
+    credential: "Callable[[AnyEntraSignIn, Secrets, CloudName], TokenCredential]",
+    pause: "Pause | None" = None,
+) -> "Client":
+    from shared.connectors._graph_client import Client
 
     settings: ExchangeOnlineGraphSettings = request.settings
     cloud = CLOUDS[settings.cloud]
     request.begins(Opening.SIGN_IN)
     token_credential = credential(settings.sign_in, request.secrets, settings.cloud)
     place = replace(cloud, root=settings.endpoint) if settings.endpoint else cloud
-    client = Client(
+    return Client(
         place.root,
         cloud.scope,
         token_credential,
@@ -119,7 +136,36 @@ def open_mailbox(
         begins=request.begins,
         **({"pause": pause} if pause else {}),
     )
-    return GraphMailbox(client, cloud, folder=settings.folder, job_id=request.job_id, identity=settings.identity())
 
 
-CONNECTOR = Connector(kind="exchange_online", settings=ExchangeOnlineGraphSettings, open=open_mailbox)
+def post(
+    request: OpenRequest,
+    letter: Letter,
+    *,
+    credential: "Callable[[AnyEntraSignIn, Secrets, CloudName], TokenCredential]" = _credential,
+) -> None:
+    """See `Connector.post`: sendMail from the mailbox to itself, without a copy in Sent Items.
+
+    Needs Mail.Send. https://learn.microsoft.com/graph/api/user-sendmail; of header fields Graph takes at most five,
+    whose names begin with ``x-``: https://learn.microsoft.com/graph/api/resources/internetmessageheader.
+    """
+    message: dict[str, Any] = {
+        "subject": letter.subject,
+        "body": {"contentType": "text", "content": letter.text},
+        "toRecipients": [{"emailAddress": {"address": letter.recipient}}],
+        "internetMessageHeaders": [
+            {"name": name, "value": value} for name, value in letter.headers.items() if name.lower().startswith("x-")
+        ],
+    }
+    if letter.sender != letter.recipient:
+        message["from"] = {"emailAddress": {"address": letter.sender}}
+    client = _client(request, credential)
+    try:
+        client.send_mail({"message": message, "saveToSentItems": False})
+    finally:
+        client.close()
+
+
+CONNECTOR = Connector(
+    kind="exchange_online", settings=ExchangeOnlineGraphSettings, open=open_mailbox, post=post, posts_by="graph"
+)

@@ -23,6 +23,7 @@ from tests.servers.graph_odata import (
     select_of,
     top_of,
 )
+from tests.servers.graph_sending import written
 from tests.servers.graph_store import Folder, Item, Store
 from tests.servers.graph_tokens import Tokens, demand_role
 
@@ -126,7 +127,9 @@ class Service:
         try:
             if not request.inside:
                 claims = self.tokens.check(request.headers.get("authorization", ""))
-                demand_role(claims, changing=request.method != "GET" and "$batch" not in request.path)
+                demand_role(
+                    claims, changing=request.method != "GET" and "$batch" not in request.path, sending=_sends(request)
+                )
                 if request.path == "/$batch" and request.method == "POST":
                     return self.interrupt(request) or self._batch(request, claims)
             interrupted = self.interrupt(request)
@@ -160,7 +163,7 @@ class Service:
         request = Request(call["method"], call["url"], headers, body, inside=True)
         try:
             _check_form(request)
-            demand_role(claims, changing=request.method != "GET")
+            demand_role(claims, changing=request.method != "GET", sending=_sends(request))
             reply = self.answer(request)
         except GraphError as error:
             reply = self.error(error)
@@ -344,6 +347,28 @@ class Service:
             store.move(item, target.id)
         return Reply(201, _json(request, item, select_of(""), sized=False))
 
+    def _send_mail(self, store: Store, request: Request) -> Reply:
+        """https://learn.microsoft.com/graph/api/user-sendmail: 202, and nothing is said of the delivery."""
+        asked = request.json
+        if not set(asked) <= {"message", "saveToSentItems"} or not isinstance(asked.get("message"), dict):
+            raise GraphError(400, "RequestBodyRead", "The property is not a parameter of the action 'sendMail'.")
+        saved = asked.get("saveToSentItems", True)
+        if not isinstance(saved, bool):
+            raise GraphError(400, "RequestBodyRead", "Cannot convert the literal to the expected type 'Edm.Boolean'.")
+        sender, recipients, raw = written(asked["message"], store.address)
+        if sender.lower() != store.address.lower():
+            raise GraphError(
+                403,
+                "ErrorSendAsDenied",
+                "The user account which was used to submit this request does not have the right to send mail on behalf of the specified sending account.",
+            )
+        for recipient in recipients:
+            if recipient.lower() in self.mailboxes:
+                self.mailboxes[recipient.lower()].deliver(raw)
+        if saved:
+            store.deliver(raw, seen=True, folder="sentitems")
+        return Reply(202)
+
     def _permanent_delete(self, store: Store, request: Request, name: str) -> Reply:
         """https://learn.microsoft.com/graph/api/message-permanentdelete: in the global cloud alone."""
         check_options(request.query)
@@ -357,6 +382,10 @@ class Service:
         check_options(request.query)
         store.remove(self._item(store, name), recoverable=True)
         return Reply(204)
+
+
+def _sends(request: Request) -> bool:
+    return request.steps[2:] == ["sendMail"]
 
 
 def _check_form(request: Request) -> None:
@@ -398,4 +427,5 @@ _ROUTES: Sequence[tuple[str, str, Callable[..., Reply]]] = (
     ("POST", f"{_ONE}/move", Service._move),
     ("POST", f"{_ONE}/permanentDelete", Service._permanent_delete),
     ("DELETE", _ONE, Service._delete),
+    ("POST", "sendMail", Service._send_mail),
 )

@@ -60,10 +60,11 @@ class Tokens:
         return claims
 
 
-def demand_role(claims: Mapping[str, Any], *, changing: bool) -> None:
-    """Application permissions: https://learn.microsoft.com/graph/permissions-reference#mailreadwrite."""
+def demand_role(claims: Mapping[str, Any], *, changing: bool, sending: bool = False) -> None:
+    """Application permissions: https://learn.microsoft.com/graph/permissions-reference#mailreadwrite and #mailsend."""
     roles = set(claims.get("roles", ()))
-    if not roles & ({"Mail.ReadWrite"} if changing else _READ):
+    needed = {"Mail.Send"} if sending else {"Mail.ReadWrite"} if changing else _READ
+    if not roles & needed:
         raise GraphError(403, "ErrorAccessDenied", "Access is denied. Check credentials and try again.")
 
 
