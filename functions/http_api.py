@@ -5,7 +5,7 @@ from functools import cache
 
 import azure.functions as func
 
-from functions.wiring import secrets, services, storage
+from functions.wiring import secrets, services, storage, vault
 
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -55,6 +55,7 @@ def _application() -> func.AsgiMiddleware:
                 purged=kept.purged,
                 queue=kept.queue,
                 secrets=secrets(),
+                vault=vault(),
                 clock=services().clock,
                 version=VERSION,
                 healthy=healthy,

@@ -38,6 +38,10 @@ class AppSettings:
     reindex_site: str
     #: Azure Resource Manager of the cloud that the app is in; empty for the global one.
     arm_url: str
+    #: Address of the key vault that holds the secrets; empty: they are in the environment or a file.
+    key_vault: str
+    #: How old a secret's value may be.
+    secret_age: timedelta
     #: A JSON file ``{"name": "value"}`` with secrets for local use; empty for none.
     secrets_file: str
     #: The variables that hold secrets for local use; never printed.
@@ -60,6 +64,8 @@ def read_settings(environment: Mapping[str, str] | None = None, *, host_json: Pa
         run_budget=_run_budget(env, host_json or Path(__file__).parent.parent / "host.json"),
         reindex_site=env.get("MAILCONNECTOR_REINDEX_SITE", ""),
         arm_url=env.get("MAILCONNECTOR_ARM_URL", ""),
+        key_vault=env.get("MAILCONNECTOR_KEY_VAULT_URI", ""),
+        secret_age=timedelta(seconds=_number(env.get("MAILCONNECTOR_KEY_VAULT_CACHE_SECONDS"), 300)),
         secrets_file=env.get("MAILCONNECTOR_SECRETS_FILE", ""),
         secrets={name: value for name, value in env.items() if name.startswith("MAILCONNECTOR_SECRET_")},
     )

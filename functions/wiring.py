@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
     from shared.begin import Services
-    from shared.ports import Secrets
+    from shared.ports import Secrets, SecretStore
     from shared.reindex import Reindexing
     from shared.storage import Storage
 
@@ -71,8 +71,23 @@ def storage() -> "Storage":
 
 
 @cache
+def vault() -> "SecretStore | None":
+    """The key vault, where there is one."""
+    app = settings()
+    if not app.key_vault:
+        return None
+    from shared.storage.key_vault import KeyVaultSecrets
+    from shared.storage.open import utc_now
+
+    return KeyVaultSecrets(app.key_vault, credential(), utc_now, max_age=app.secret_age)
+
+
+@cache
 def secrets() -> "Secrets":
     """Where this process finds secrets."""
+    kept = vault()
+    if kept:
+        return kept
     from shared.storage.local_secrets import LocalSecrets
 
     return LocalSecrets(settings().secrets, settings().secrets_file)

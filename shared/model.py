@@ -625,6 +625,16 @@ class TimerColumns:
 
 
 @dataclass(frozen=True, slots=True)
+class SecretInfo:
+    """What may be known of a secret: everything but its value."""
+
+    name: str
+    expires: datetime | None = None
+    changed: datetime | None = None
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class DueJob:
     """A job that is due and that nobody has claimed yet."""
 

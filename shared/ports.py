@@ -36,6 +36,7 @@ from shared.model import (
     Receipt,
     RunReport,
     RunRequest,
+    SecretInfo,
     StoredAttachment,
     Ticket,
     TicketSummary,
@@ -128,6 +129,26 @@ class Secrets(Protocol):
 
         Raises `ConfigInvalid` (no such secret: says where it was looked for) or `Unavailable` (the vault is away).
         """
+        ...
+
+
+class SecretStore(Secrets, Protocol):
+    """A place for secrets that can be written to. Safe to share between threads.
+
+    Names are compared without regard to case. Raises `ConfigInvalid` (what the app may not do, or the place is none)
+    or `Unavailable`; neither holds a value.
+    """
+
+    def known(self) -> Sequence[SecretInfo]:
+        """What is there, in the order of the names."""
+        ...
+
+    def put(self, name: str, value: str, *, expires: datetime | None) -> SecretInfo:
+        """Store a value, which counts from the next `get` of this process on; of others within minutes."""
+        ...
+
+    def delete(self, name: str) -> bool:
+        """Remove a secret; whether it was there."""
         ...
 
 

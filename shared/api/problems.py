@@ -45,12 +45,15 @@ NOT_FOUND = Kind("not-found", 404, "There is no such thing.")
 METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "This address does not take this method.")
 ID_TAKEN = Kind("id-taken", 409, "There is a job with this id already.")
 MAILBOX_TAKEN = Kind("mailbox-taken", 409, "Another job integrates this mailbox and folder.")
+SECRET_IN_USE = Kind("secret-in-use", 409, "Jobs name this secret.")
+NO_VAULT = Kind("no-vault", 409, "This app keeps its secrets where the API cannot write.")
 CONFLICT = Kind("conflict", 409, "Somebody else was first.")
 PRECONDITION_FAILED = Kind("precondition-failed", 412, "The job is not as you read it.")
 BODY_TOO_LARGE = Kind("body-too-large", 413, "The body is too large.")
 CONTENT_TYPE = Kind("content-type", 415, "The body is of a type that is not taken here.")
 PRECONDITION_REQUIRED = Kind("precondition-required", 428, "Say which version of the job you are changing.")
 INTERNAL = Kind("internal", 500, "This is a defect of ours.")
+VAULT_REFUSED = Kind("vault-refused", 502, "The key vault refused.")
 UNAVAILABLE = Kind("unavailable", 503, "Something that the API needs does not answer.")
 HTTP_FAULT = Kind("http", 400, "The request cannot be served.")
 
@@ -62,12 +65,15 @@ KINDS = (
     METHOD_NOT_ALLOWED,
     ID_TAKEN,
     MAILBOX_TAKEN,
+    SECRET_IN_USE,
+    NO_VAULT,
     CONFLICT,
     PRECONDITION_FAILED,
     BODY_TOO_LARGE,
     CONTENT_TYPE,
     PRECONDITION_REQUIRED,
     INTERNAL,
+    VAULT_REFUSED,
     UNAVAILABLE,
 )
 

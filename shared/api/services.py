@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from shared.connection import Way
 from shared.model import Clock
-from shared.ports import JobStore, ParkedMessages, PurgedMessages, RunQueue, Secrets, TicketStore
+from shared.ports import JobStore, ParkedMessages, PurgedMessages, RunQueue, Secrets, SecretStore, TicketStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +25,5 @@ class ApiServices:
     healthy: Callable[[], bool]
     #: How connection tests get to the mailboxes.
     way: Way = field(default_factory=Way)
+    #: Where secrets can be written; None where they are in the environment or a file.
+    vault: SecretStore | None = None

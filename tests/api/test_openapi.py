@@ -13,6 +13,7 @@ from shared.api import views
 from shared.api.faults import read_as
 from shared.api.records import check_job
 from shared.api.schedules import PreviewRequest, PreviewView
+from shared.api.secrets import SecretRequest, SecretsView, SecretView
 from tests.api.test_parked import park
 from tests.api.test_purged import purge
 from tests.api.test_tickets import add
@@ -21,7 +22,7 @@ from tests.builders import make_attachment, make_report
 
 MODELS: dict[str, type[BaseModel]] = {
     name: model for name, model in vars(views).items() if isinstance(model, type) and issubclass(model, BaseModel)
-} | {"PreviewView": PreviewView}
+} | {"PreviewView": PreviewView, "SecretView": SecretView, "SecretsView": SecretsView}
 
 
 @pytest.fixture
@@ -96,6 +97,7 @@ def test_the_examples_are_right(document: dict[str, Any]) -> None:
     assert check_job(example("/api/jobs", "post")).id == "support"
     assert check_job(example("/api/jobs/{job_id}", "put"), job_id="support").id == "support"
     assert read_as(PreviewRequest, example("/api/schedules/preview", "post")).count == 3
+    assert read_as(SecretRequest, example("/api/secrets/{name}", "put")).expires
 
 
 def test_the_schema_of_a_job_refuses_what_the_api_refuses(document: dict[str, Any]) -> None:
@@ -143,6 +145,9 @@ def test_every_operation_is_what_the_document_says(world: World, document: dict[
         "list_tickets": ("/api/tickets", {}),
         "read_ticket": (f"/api/tickets/{ticket}", {}),
         "read_attachment": (f"/api/tickets/{ticket}/entries/{entry}/attachments/0", {}),
+        "list_secrets": ("/api/secrets", {}),
+        "put_secret": ("/api/secrets/box", {"json": {"value": "x"}}),
+        "delete_secret": ("/api/secrets/box", {}),
         "list_alarms": ("/api/alarms", {}),
         "read_health": ("/api/health", {}),
         "delete_job": (job, {}),

@@ -14,29 +14,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared.api import ApiServices, create_app
 from shared.api.views import ProblemView
-from shared.errors import ConfigInvalid, Unavailable
 from tests.builders import NOW
 from tests.fakes.clock import FakeClock
+from tests.fakes.secrets import FakeSecrets
 from tests.fakes.storage import FakeStorage
 
 #: What the secret of every job in these tests is; it may never be seen again.
 PASSWORD = "hunter2-Zx81-marked"
-
-
-@dataclass
-class FakeSecrets:
-    """See `shared.ports.Secrets`."""
-
-    values: dict[str, str] = field(default_factory=lambda: {"support-mailbox": PASSWORD})
-    away: bool = False
-
-    def get(self, name: str) -> str:
-        """See the port."""
-        if self.away:
-            raise Unavailable("The vault does not answer.")
-        if name not in self.values:
-            raise ConfigInvalid(f"There is no secret {name!r}.", remedy="Store it in the vault.")
-        return self.values[name]
 
 
 class Away:
@@ -69,7 +53,7 @@ class World:
     client: httpx.Client
     switch: Switch
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
-    secrets: FakeSecrets = field(default_factory=FakeSecrets)
+    secrets: FakeSecrets = field(default_factory=lambda: FakeSecrets({"support-mailbox": PASSWORD}))
     healthy: bool = True
 
     def __post_init__(self) -> None:
@@ -85,6 +69,7 @@ class World:
             "purged": self.storage.purged,
             "queue": self.storage.queue,
             "secrets": self.secrets,
+            "vault": self.secrets,
             "clock": self.clock,
             "version": "1.2.3",
             "healthy": lambda: self.healthy,

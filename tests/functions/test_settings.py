@@ -41,6 +41,8 @@ def test_every_setting_is_read() -> None:
             "MAILCONNECTOR_RUN_SECONDS": "30",
             "MAILCONNECTOR_REINDEX_SITE": "/subscriptions/x",
             "MAILCONNECTOR_ARM_URL": "https://management.example",
+            "MAILCONNECTOR_KEY_VAULT_URI": "https://box.vault.azure.net",
+            "MAILCONNECTOR_KEY_VAULT_CACHE_SECONDS": "60",
             "MAILCONNECTOR_SECRETS_FILE": "secrets.json",
             "MAILCONNECTOR_SECRET_BOX": "hunter2",
             "PATH": "/bin",
@@ -56,6 +58,7 @@ def test_every_setting_is_read() -> None:
     assert (settings.identity_client_id, settings.prefix, settings.max_timers) == ("identity", "test", 7)
     assert (settings.lease_seconds, settings.run_budget) == (4.5, timedelta(seconds=30))
     assert (settings.reindex_site, settings.arm_url) == ("/subscriptions/x", "https://management.example")
+    assert (settings.key_vault, settings.secret_age) == ("https://box.vault.azure.net", timedelta(minutes=1))
     assert settings.secrets_file == "secrets.json"
     assert settings.secrets == {"MAILCONNECTOR_SECRET_BOX": "hunter2"}
 
