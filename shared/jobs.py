@@ -220,6 +220,12 @@ class Job(Settings):
         description="For so many days a copy is kept of every message that is purged; 0 for none. Left out: 30 where "
         "the server leaves no choice but to purge (POP3), else 0.",
     )
+    ledger_days: int = Field(
+        default=90,
+        ge=30,
+        le=3_650,
+        description="A message that is settled and no longer in the mailbox is remembered for at least so many days.",
+    )
     alarm_after_minutes: int = Field(
         default=60,
         ge=0,

@@ -66,6 +66,8 @@ class LedgerEntry:
     kept_until: datetime | None = None
     #: The id of the purged message whose kept copy is to be taken up in place of an original, or empty.
     copy: str = ""
+    #: When it was found that the mailbox does not have the message any more; None where it has, or nobody looked.
+    missing_since: datetime | None = None
 
     @property
     def open(self) -> bool:
@@ -175,6 +177,7 @@ def claim(ref: MessageRef, before: LedgerEntry | None, run_id: str) -> LedgerEnt
         attempts=before.attempts + 1,
         run_id=run_id,
         retry_at=None,
+        missing_since=None,
     )
 
 

@@ -592,6 +592,8 @@ class JobState:
     #: See `Listing.cursor`.
     cursor: str | None = None
     canary: CanaryState = CanaryState()
+    #: When the ledger was last looked through for what it may forget; None before the first time.
+    reviewed: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -496,6 +496,18 @@ class Ledger(Protocol):
         """
         ...
 
+    def outdated(self, before: datetime, *, limit: int) -> Sequence[LedgerEntry]:
+        """Up to ``limit`` settled entries that were not written since ``before``, oldest key first.
+
+        Left out are those that something else hangs on: a parked message that was not discarded, a purged message whose
+        copy is still kept.
+        """
+        ...
+
+    def forget(self, entries: Sequence[LedgerEntry]) -> None:
+        """Remove these entries, and the raw copies that were kept of them. Those that are gone already are no fault."""
+        ...
+
     def keep(self, originals: Sequence[tuple[PurgedMessage, bytes]]) -> Sequence[PurgedMessage]:
         """Store the bytes of originals that are about to go for good; the same messages, with ``blob`` and ``offset``.
 
@@ -555,6 +567,8 @@ class RunEnding:
     cursor: str | None
     #: None: as it is stored.
     canary: CanaryState | None = None
+    #: When the ledger was looked through to its end in this run; None where it was not.
+    reviewed: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@
         ledger: disposed
       dispose of what was parked
       purge what this job deleted
+      once a day, forget what is gone         (retention.py)
     send a canary, where the job has one and it is time (canary_watch.py)
     write the run record and release the mailbox: one transaction
 
@@ -70,6 +71,7 @@ from shared.model import (
 from shared.parking import parked_message, read_apart
 from shared.ports import Deadline, Fetched, Mailbox, OpenRequest, RunEnding, RunLease, Target, TargetRequest
 from shared.purging import is_kept, purged_message
+from shared.retention import STRETCH, review, review_due
 from shared.standing import events_after, health_after, waiting_sentence
 from shared.tally import Tally
 from shared.tracing import span
@@ -133,6 +135,7 @@ class Run:
         #: What the ledger said of the listed messages, by the key under which they are listed.
         self._known: Mapping[MessageKey, LedgerEntry] = {}
         self._cursor = self._record.state.cursor
+        self._reviewed: datetime | None = None
         self._mail_left = False
         #: When the messages arrived that have no ticket yet, as far as that is known; and how long they may wait.
         self._waiting: dict[MessageKey, datetime] = {}
@@ -152,6 +155,7 @@ class Run:
                 self._take_up_candidates(mailbox)
                 self._dispose(mailbox, [entry for entry in self._open.values() if entry.stage is Stage.SET_ASIDE])
                 self._purge(mailbox)
+                self._review(mailbox)
             self._canary.conclude(self._services.post, self._hard_deadline, may_send=not self._mail_left)
         except JobError as error:
             fault = error
@@ -374,6 +378,24 @@ class Run:
         self._tally.purged += len(done)
         self._record_entries(done)
 
+    def _review(self, mailbox: Mailbox) -> None:
+        """Once a day, when no mail waits: forget what is settled and gone. What fails here is tried again tomorrow."""
+        now = self._services.clock()
+        if self._mail_left or not review_due(self._record.state, now):
+            return
+        deadline = Deadline(min(self._deadline.at, now + STRETCH), self._services.clock)
+        try:
+            with span("review"):
+                reviewed = review(self._ledger, mailbox, days=self._job.ledger_days, deadline=deadline)
+        except JobError as fault:
+            self._tally.say(f"What the ledger may forget could not be told: {fault}")
+            self._reviewed = now
+            return
+        if reviewed.complete:
+            self._reviewed = now
+        counts = (self._job.id, reviewed.looked_at, reviewed.forgotten)
+        _log.info("Job %s: of %d old ledger entries, %d were forgotten.", *counts)
+
     # --- messages that do not come through ---------------------------------------------------------------------------
 
     def _fail(self, entry: LedgerEntry, error: MessageError, raw: RawMessage | None) -> None:
@@ -516,6 +538,7 @@ class Run:
                 unfinished=bool(self._open) or not self._open_is_known,
                 cursor=self._cursor,
                 canary=self._canary.ending,
+                reviewed=self._reviewed,
             )
         )
         for event, sentence in events_after(before, health, fault, waits, missing):

@@ -17,7 +17,7 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from shared.errors import LeaseLost, MailConnectorError, Unavailable
 from shared.ledger import LedgerEntry
@@ -33,6 +33,7 @@ from shared.storage.rows import (
     job_key,
     key_ranges,
     keys,
+    ledger_key,
     ledger_prefix,
     purged_key,
     read_entry,
@@ -49,6 +50,13 @@ _log = logging.getLogger(__name__)
 
 #: How often a row that others keep changing is read again before we call storage unavailable.
 _TRIES = 20
+_NOT_FOUND = 404
+
+#: What nothing but the ledger itself hangs on.
+_OUTDATED = (
+    "open eq false and changed le @before and not ( stage eq 'parked' and kept eq true ) "
+    "and ( kept_until eq '' or kept_until le @now )"
+)
 
 
 class TableRunLease:
@@ -117,8 +125,9 @@ class TableRunLease:
         for _ in range(_TRIES):
             try:
                 self._etag = self._table.write(*writes, self._fence(columns))[-1]
-            except RowConflict:
-                if self._read_again(columns):
+            except RowConflict as conflict:
+                # Of a transaction with deletions, 404 says that its rows are gone: an earlier try did happen.
+                if self._read_again(columns) or conflict.status == _NOT_FOUND:
                     return
             else:
                 return
@@ -235,6 +244,23 @@ class TableLedger:
 
     def _write(self, writes: Sequence[Write], *, opens: bool) -> None:
         self._lease.write(writes, self._lease.mark_unfinished() if opens else {})
+
+    def outdated(self, before: datetime, *, limit: int) -> Sequence[LedgerEntry]:
+        """See the port. One request; more where the service reads long to find them."""
+        low = ledger_prefix(self._job.job_id, self._job.mailbox)
+        values = {"before": write_time(before), "now": write_time(self._clock())}
+        part = bucket(self._job.job_id)
+        rows, _ = self._table.page(part, low, prefix_end(low), limit=limit, where=_OUTDATED, values=values)
+        return [self._read(row) for row in rows]
+
+    def forget(self, entries: Sequence[LedgerEntry]) -> None:
+        """See the port. Copies first, so that none is left that nobody knows of."""
+        for entry in entries:
+            if entry.kept:
+                self._copies.remove(copy_path(entry.key))
+        for start in range(0, len(entries), TRANSACTION_ENTITIES - 1):
+            part = entries[start : start + TRANSACTION_ENTITIES - 1]
+            self._lease.write([Write("delete", keys(entry.key.job_id, ledger_key(entry.key))) for entry in part])
 
     def keep(self, originals: Sequence[tuple[PurgedMessage, bytes]]) -> Sequence[PurgedMessage]:
         """See the port."""

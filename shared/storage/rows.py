@@ -127,6 +127,7 @@ def read_job(row: Row) -> JobRecord:
             reopened=row.get("reopened", ""),
             cursor=row.get("cursor") or None,
             canary=read_canary(row.get("canary", "")),
+            reviewed=read_time(row.get("reviewed", "")),
         ),
         name=row.get("name", ""),
         etag=row["etag"],
@@ -161,6 +162,8 @@ def ending_columns(ending: RunEnding, now: datetime, *, health_before: str) -> R
         columns["health_since"] = write_time(now)
     if ending.canary is not None:
         columns["canary"] = write_canary(ending.canary)
+    if ending.reviewed:
+        columns["reviewed"] = write_time(ending.reviewed)
     if ending.next_due:
         columns["next_due"] = write_due(ending.next_due)
     return columns
@@ -216,6 +219,7 @@ def write_entry(entry: LedgerEntry, now: datetime) -> Row:
         "kept": entry.kept,
         "kept_until": write_time(entry.kept_until),
         "copy": entry.copy,
+        "missing_since": write_time(entry.missing_since),
         "changed": write_time(now),
     }
 
@@ -238,6 +242,7 @@ def read_entry(row: Row, job_id: str, mailbox: str) -> LedgerEntry:
         kept=row["kept"],
         kept_until=read_time(row.get("kept_until", "")),
         copy=row.get("copy", ""),
+        missing_since=read_time(row.get("missing_since", "")),
     )
 
 

@@ -6,9 +6,10 @@ died, and no background thread hides it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from shared.errors import LeaseLost
-from shared.ledger import LedgerEntry
+from shared.ledger import LedgerEntry, Stage
 from shared.model import CanaryState, Health, JobRecord, MessageKey, MessageRef, ParkedMessage, PurgedMessage
 from shared.ports import Ledger, RunEnding
 from tests.fakes.rows import Place, Rows
@@ -60,6 +61,7 @@ class FakeLease:
                 last_error=ending.last_error,
                 waiting_since=ending.waiting_since,
                 unfinished=ending.unfinished or before.reopened != self._record.state.reopened,
+                reviewed=ending.reviewed or before.reviewed,
                 cursor=ending.cursor if stored.mailbox == self._record.mailbox else None,
                 canary=_canary(ending, stored, self._record),
                 lease_run="",
@@ -117,6 +119,30 @@ class FakeLedger:
             for one in (listed[entry.key] for entry in part if entry.key in listed):
                 self._rows.purged.setdefault(one.key.job_id, {})[one.purged_id] = one
 
+    def outdated(self, before: datetime, *, limit: int) -> Sequence[LedgerEntry]:
+        """See the port."""
+        now = self._rows.clock()
+        with self._rows.lock:
+            found = [
+                entry
+                for entry in self._entries.values()
+                if entry.key.mailbox == self._record.mailbox
+                and not entry.open
+                and self._rows.changed[self._record.job_id, place(entry.key)] <= before
+                and not (entry.stage is Stage.PARKED and entry.kept)
+                and not (entry.kept_until and entry.kept_until > now)
+            ]
+        return sorted(found, key=lambda entry: entry.key)[:limit]
+
+    def forget(self, entries: Sequence[LedgerEntry]) -> None:
+        """See the port."""
+        for start in range(0, len(entries), TRANSACTION):
+            with self._rows.writing("ledger.forget"):
+                self._store([])
+                for entry in entries[start : start + TRANSACTION]:
+                    self._entries.pop(place(entry.key), None)
+                    self._rows.copies.pop((entry.key.job_id, place(entry.key)), None)
+
     def keep(self, originals: Sequence[tuple[PurgedMessage, bytes]]) -> Sequence[PurgedMessage]:
         """See the port."""
         if not originals:
@@ -160,6 +186,7 @@ class FakeLedger:
         )
         self._rows.store(replace(stored, state=state))
         self._entries.update({place(entry.key): entry for entry in entries})
+        self._rows.changed.update({(entry.key.job_id, place(entry.key)): self._rows.clock() for entry in entries})
 
 
 def _canary(ending: RunEnding, stored: JobRecord, held: JobRecord) -> CanaryState:

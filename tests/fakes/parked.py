@@ -59,6 +59,7 @@ class FakeParkedMessages:
             self._rows.copies.pop((job_id, place(one)), None)
             entries = self._rows.ledger[job_id]
             entries[place(one)] = replace(entries[place(one)], kept=False)
+            self._rows.changed[job_id, place(one)] = self._rows.clock()
             return True
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
 from threading import RLock
 from typing import TypeVar
@@ -32,6 +32,8 @@ class Rows:
     #: Outlives the job, so that a lease from before its deletion never looks valid again.
     fences: Counter[str] = field(default_factory=Counter)
     ledger: dict[str, dict[Place, LedgerEntry]] = field(default_factory=dict)
+    #: When each entry was last written.
+    changed: dict[tuple[str, Place], datetime] = field(default_factory=dict)
     runs: dict[str, dict[str, RunReport]] = field(default_factory=dict)
     parked: dict[str, dict[str, ParkedMessage]] = field(default_factory=dict)
     #: Raw copies by job and place.

@@ -42,6 +42,34 @@ def test_a_poll_that_finds_nothing_costs_three_requests(real: Real) -> None:
     assert real.requests.kinds == {"GET jobs": 1, "write jobs": 2}
 
 
+def test_a_day_on_which_nothing_may_be_forgotten_costs_one_request_more(real: Real) -> None:
+    """Once a day the ledger is asked; a poll later on that day costs what it always does."""
+    real.clock.advance(timedelta(days=1))
+    real.run()
+    assert real.requests.kinds == {"GET jobs": 2, "write jobs": 2}
+    real.requests.clear()
+    real.clock.advance(timedelta(hours=23))
+    real.run()
+    assert real.requests.kinds == {"GET jobs": 1, "write jobs": 2}
+
+
+def test_a_hundred_entries_are_forgotten_in_one_request(real: Real) -> None:
+    """Those of messages that a person removed, noted when they are missed first, and forgotten 90 days later."""
+    real.deliver(*(mail(f"m{number}") for number in range(98)))
+    real.run()
+    for stored in real.dovecot.messages(real.user):
+        real.dovecot.flag(real.user, stored.uid, "+FLAGS", r"\Deleted")
+    with real.dovecot.session(real.user) as client:
+        client.select("INBOX")
+        client.expunge()
+    for left in (99, 0):
+        real.clock.advance(timedelta(days=91))
+        real.requests.clear()
+        real.run()
+        assert real.requests.kinds == {"GET jobs": 2, "write jobs": 3}
+        assert len(real.tables.rows("jobs", "msg:")) == left
+
+
 def test_a_timer_that_fires_for_nothing_costs_one_request(real: Real) -> None:
     """An instant at which nothing is due ends there."""
     real.run()
