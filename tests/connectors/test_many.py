@@ -1,6 +1,7 @@
 """A folder with very many messages: the listing takes few requests, and little memory for each.
 
-50,000 where the server costs nothing; the simulators, which are slower than what they stand for, have fewer.
+50,000 where the server costs nothing; the simulator of EWS, which is slower than what it stands for, has fewer. Graph's
+listing is held to the same in `tests.connectors.test_graph_listing`.
 """
 
 import tracemalloc
@@ -9,20 +10,18 @@ from contextlib import contextmanager
 
 from shared.ports import Mailbox
 from tests.connectors.ews_jobs import open_exchange
-from tests.connectors.graph_jobs import ADDRESS, open_graph
 from tests.connectors.imap_jobs import open_scripted as open_imap
 from tests.connectors.pop_jobs import open_scripted as open_pop
 from tests.contract.mailbox import UNREAD
 from tests.servers.ews import Exchange
 from tests.servers.ews_fixture import MAILBOX, exchange, exchange_authority
-from tests.servers.graph import Graph, graph
 from tests.servers.scripted_imap import ScriptedImap, found, opened
 from tests.servers.scripted_imap import signed_in as imap_signed_in
 from tests.servers.scripted_pop3 import ScriptedPop3, listing
 from tests.servers.scripted_pop3 import signed_in as pop_signed_in
 from tests.servers.tls import Authority
 
-__all__ = ["exchange", "exchange_authority", "graph"]
+__all__ = ["exchange", "exchange_authority"]
 
 COUNT = 50_000
 #: For each message that is listed: its key, its handle, its size and date. No content, no answer of the server.
@@ -60,16 +59,6 @@ def test_pop3_lists_them_with_three_commands() -> None:
     talk = [*pop_signed_in(), *listing({f"uidl-{number}": 1_000 for number in range(COUNT)})]
     with ScriptedPop3(talk) as server, open_pop(server) as mailbox:
         assert held_by_the_listing(mailbox) < OCTETS
-
-
-def test_graph_lists_them_by_pages_of_500(graph: Graph) -> None:
-    """Forty requests for 20,000; each page is let go of."""
-    store = graph.new_mailbox(ADDRESS)
-    for _ in range(20_000):
-        store.deliver(None)
-    with open_graph(graph) as mailbox:
-        assert held_by_the_listing(mailbox, 20_000) < OCTETS
-    assert graph.count("GET .*/messages") == 20_000 // 500
 
 
 def test_ews_lists_them_by_pages_of_a_thousand(exchange: Exchange, exchange_authority: Authority) -> None:
