@@ -17,6 +17,7 @@ resource role 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
     permissions: [
       {
         actions: [
+          'Microsoft.Web/sites/read'
           'Microsoft.Web/sites/restart/action'
           'Microsoft.Web/sites/syncfunctiontriggers/action'
         ]

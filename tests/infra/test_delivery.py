@@ -1,0 +1,109 @@
+"""azure.yaml, the hooks, the workflow, and what is deployed."""
+
+import fnmatch
+import json
+import os
+import re
+import subprocess
+from typing import Any
+
+import yaml
+
+from tests.infra.bicep import BICEP, ROOT, load
+
+#: learn.microsoft.com/azure/developer/azure-developer-cli/azd-schema
+_AZD = {"name", "metadata", "infra", "services", "pipeline", "hooks", "resourceGroup", "requiredVersions", "state"}
+_AZD_SERVICE = {"project", "language", "host", "resourceName", "module", "hooks", "remoteBuild"}
+
+
+def _yaml(path: str) -> Any:
+    return yaml.safe_load((ROOT / path).read_text())
+
+
+def test_azd_finds_what_it_is_told_of() -> None:
+    """Keys that its schema has, a template, the service's tag on the site, and hooks for both kinds of shell."""
+    azd = _yaml("azure.yaml")
+    assert set(azd) <= _AZD
+    assert (ROOT / azd["infra"]["path"] / f"{azd['infra']['module']}.bicep").is_file()
+    ((name, service),) = azd["services"].items()
+    assert set(service) <= _AZD_SERVICE
+    assert (service["language"], service["host"]) == ("python", "function")
+    for site in ("site-flex", "site-premium"):
+        assert f"'azd-service-name': '{name}'" in load(BICEP / "modules" / f"{site}.bicep").text
+    for event, shells in azd["hooks"].items():
+        assert event in ("preprovision", "postprovision", "predeploy", "postdeploy")
+        assert set(shells) == {"posix", "windows"}
+        for one in shells.values():
+            assert (ROOT / one["run"]).is_file()
+
+
+def test_hooks_know_the_outputs_by_their_names() -> None:
+    """Both shells, as azd sets them."""
+    outputs = set(load(BICEP / "main.bicep").outputs)
+    posix = re.findall(r"\$\{(\w+):-", (ROOT / "infra/hooks/postprovision.sh").read_text())
+    windows = re.findall(r"\$env:(\w+)", (ROOT / "infra/hooks/postprovision.ps1").read_text())
+    assert set(posix) == set(windows)
+    assert set(posix) <= outputs
+
+
+def test_the_hook_runs() -> None:
+    """And tells what azd gave to it."""
+    told = subprocess.run(
+        ["sh", ROOT / "infra/hooks/postprovision.sh"],
+        env={**os.environ, "apiUrl": "https://example.test/api", "mailboxIdentityClientId": "the-client"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "https://example.test/api" in told.stdout
+    assert "-ApplicationId the-client" in told.stdout
+
+
+def test_the_workflow_holds_no_secret_and_few_rights() -> None:
+    """OpenID Connect, nothing written by default, deployment behind an environment that has to be approved."""
+    text = (ROOT / ".github/workflows/deploy.yml").read_text()
+    workflow = yaml.safe_load(text)
+    assert "secrets." not in text
+    assert workflow["permissions"] == {"contents": "read"}
+    for job in workflow["jobs"].values():
+        assert job["permissions"]["id-token"] == "write"
+        assert set(job["permissions"]) <= {"contents", "id-token", "pull-requests"}
+        assert job["permissions"]["contents"] == "read"
+        for step in job["steps"]:
+            assert ("uses" in step) != ("run" in step)
+            # What somebody else wrote never stands in a script.
+            assert "${{" not in step.get("run", "")
+    assert workflow["jobs"]["deploy"]["environment"] == "production"
+    assert workflow["jobs"]["what-if"]["if"] == "github.event_name == 'pull_request'"
+
+
+def test_the_workflow_names_what_there_is() -> None:
+    """Templates, outputs and files of the package."""
+    text = (ROOT / ".github/workflows/deploy.yml").read_text()
+    for path in set(re.findall(r"infra/bicep/[\w./-]+", text)):
+        assert (ROOT / path).is_file(), path
+    for output in re.findall(r"properties\.outputs\.(\w+)\.value", text):
+        assert output in load(BICEP / "main.bicep").outputs
+    (packed,) = re.findall(r"app\.zip (function_app.*)", text)
+    assert set(packed.split()) == _deployed()
+
+
+def test_only_the_app_is_deployed() -> None:
+    """A new file at the top level has to be let in or kept out: .funcignore names what stays."""
+    assert _deployed() == {"function_app.py", "functions", "host.json", "requirements.txt", "shared"}
+
+
+def test_the_host_is_told_what_the_plans_take() -> None:
+    """host.json: version, the extensions that are used, and a time-out that every plan allows."""
+    host = json.loads((ROOT / "host.json").read_text())
+    assert set(host) <= {"version", "functionTimeout", "extensionBundle", "extensions", "logging"}
+    assert host["version"] == "2.0"
+    assert set(host["extensions"]) == {"http", "queues"}
+    assert re.fullmatch(r"00:(0[1-9]|10):00", host["functionTimeout"])
+
+
+def _deployed() -> set[str]:
+    ignored = [line for line in (ROOT / ".funcignore").read_text().splitlines() if line and not line.startswith("#")]
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    top = {path.split("/")[0] for path in tracked}
+    return {name for name in top if not any(fnmatch.fnmatch(name, pattern) for pattern in ignored)} - {"LICENSE"}
