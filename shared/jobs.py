@@ -15,6 +15,8 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from shared.connectors import connector_for, connectors
 from shared.model import KEPT, Disposition, JobRecord, JobState, Pick, Picking
 from shared.ports import ServerSettings, Settings, TargetSettings
+from shared.routing.attachments import AttachmentSettings
+from shared.routing.extract import Extraction
 from shared.routing.rules import Rule, faults_of, warnings_of
 from shared.routing.settings import GuardSettings, RoutingSettings
 from shared.schedule.model import AnySchedule, Schedule
@@ -206,6 +208,10 @@ class Job(Settings):
     rules: tuple[Rule, ...] = Field(
         default=(), max_length=200, description="In their order; the first that matches a message decides."
     )
+    extract: tuple[Extraction, ...] = Field(
+        default=(), max_length=100, description="Fields of the ticket that stand in the message."
+    )
+    attachments: AttachmentSettings = Field(default_factory=AttachmentSettings)
     target: TargetChoice = Field(default_factory=targets()["table"].settings)
     max_attempts: int = Field(
         default=5, ge=1, le=20, description="A message that failed this often is parked, with the reason."
@@ -258,9 +264,10 @@ class Job(Settings):
         if faults := faults_of(self.rules):
             raise ValueError(f"rules: {' '.join(faults)}")
         asked = [rule.name for rule in self.rules for part in (rule.when, rule.unless) if part and part.authentication]
+        asked += [one.field for one in self.extract if one.when.authentication]
         if asked and not self.routing.authserv_id:
             raise ValueError(
-                f"Rule {asked[0]!r} asks what the receiving server found about the sender (authentication). Say in "
+                f"{asked[0]!r} asks what the receiving server found about the sender (authentication). Say in "
                 "routing.authserv_id by which name that server signs its Authentication-Results."
             )
         return self

@@ -1,13 +1,13 @@
 """What becomes of one message: screened, its references looked up, routed. Changes nothing anywhere."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.jobs import Job
 from shared.model import Create, Decision, Delivery, Message, TicketSummary, Verdict
 from shared.ports import Target, Threads
-from shared.routing import Circumstances, conversation, refers_to, route, screen
+from shared.routing import Circumstances, conversation, refers_to, route, screen, take
 
 #: How often a ticket may have been merged into another one; whoever merges further is not followed.
 _MERGES = 5
@@ -18,6 +18,8 @@ class Judgement:
     """A decision, and everything that was asked on the way to it."""
 
     decision: Decision
+    #: What the target is to have of it: without the attachments that the job does not take.
+    message: Message
     verdicts: tuple[Verdict, ...]
 
 
@@ -43,16 +45,18 @@ class Judge:
 
     def judge(self, message: Message, received: datetime) -> Judgement:
         """Create, modify or reject, and why. Raises what `Target.look_up` and `Threads.find` raise."""
-        settings = self._job.routing
-        screened = screen(message, self._job.guards, self._job.rules, Circumstances(received, settings.authserv_id))
+        job, settings = self._job, self._job.routing
+        circumstances = Circumstances(received, settings.authserv_id)
+        screened = screen(message, job.guards, job.rules, circumstances, job.extract)
         if screened.rejected:
-            return Judgement(screened.rejected, screened.verdicts)
+            return Judgement(screened.rejected, message, screened.verdicts)
+        taken = take(message, job.attachments)
+        screened = replace(screened, notes=(*screened.notes, *taken.notes))
         reference = refers_to(message, settings)
         threads = self._find_threads(reference.message_ids)
-        wanted = {*reference.ticket_ids, *threads.values()}
-        tickets = self._look_up(wanted)
+        tickets = self._look_up({*reference.ticket_ids, *threads.values()})
         decision = route(message, settings, reference=reference, threads=threads, tickets=tickets, screened=screened)
-        return Judgement(decision, screened.verdicts)
+        return Judgement(decision, taken.message, screened.verdicts)
 
     def _look_up(self, wanted: Collection[str]) -> Mapping[str, TicketSummary]:
         """What the target knows of these tickets, and of those into which they were merged."""

@@ -256,7 +256,9 @@ class Run:
             self._deliver(mailbox)
         received = raw.ref.received or self._services.clock()
         judgement = self._isolated(entry, raw, lambda: self._judge.judge(message, received))
-        decision = judgement.decision if judgement else None
+        if judgement is None:
+            return
+        decision = judgement.decision
         if isinstance(decision, Reject):
             self._tally.rejected += 1
             disposition = self._disposition(self._job.reject_disposition, raw)
@@ -264,8 +266,9 @@ class Run:
                 decision.reason, disposition, message_id=message.message_id or "", sha256=message.sha256
             )
             self._settle(rejected, message, raw)
-        elif decision:
-            self._deliveries.append((entry, raw, Delivery(entry.key, message, decision, raw.ref.received)))
+        else:
+            delivery = Delivery(entry.key, judgement.message, decision, raw.ref.received)
+            self._deliveries.append((entry, raw, delivery))
 
     def _seen_before(self, entry: LedgerEntry, message: Message) -> LedgerEntry | None:
         """What to record of a purged message that came back as it was: it has its ticket, and only has to go again."""

@@ -1,6 +1,8 @@
 """Which ticket a message belongs to, and why: pure functions over what was read and looked up."""
 
+from shared.routing.attachments import AttachmentSettings, take
 from shared.routing.conditions import Circumstances
+from shared.routing.extract import Extraction, extract
 from shared.routing.references import Reference, conversation, refers_to
 from shared.routing.route import route
 from shared.routing.rules import Rule
@@ -9,7 +11,9 @@ from shared.routing.settings import Accept, GuardSettings, RepliesFrom, Requeste
 
 __all__ = [
     "Accept",
+    "AttachmentSettings",
     "Circumstances",
+    "Extraction",
     "GuardSettings",
     "Reference",
     "RepliesFrom",
@@ -18,7 +22,9 @@ __all__ = [
     "Rule",
     "Screened",
     "conversation",
+    "extract",
     "refers_to",
     "route",
     "screen",
+    "take",
 ]

@@ -42,6 +42,10 @@ def _zone(name: str) -> str:
     return name
 
 
+#: An IANA name.
+TimeZone = Annotated[str, AfterValidator(_zone)]
+
+
 class AttachmentLike(Settings):
     """One attachment that fits both lists; a list that is left out fits all."""
 
@@ -55,7 +59,7 @@ class ReceivedWithin(Settings):
     days: tuple[Weekday, ...] = ()
     start: ClockTime = Field(default="00:00", description="Included.")
     end: ClockTime = Field(default="24:00", description="Not included. Before start: on the next day.")
-    time_zone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    time_zone: TimeZone = "UTC"
 
 
 Result = Literal["pass", "fail", "softfail", "neutral", "none", "temperror", "permerror", "policy"]

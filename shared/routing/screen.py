@@ -1,10 +1,11 @@
-"""What is asked of a message before anybody looks for its ticket: the guards, then the job's rules."""
+"""What is asked of a message before anybody looks for its ticket: the guards, the job's rules, its fields."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from shared.model import FieldValue, Message, Reject, Verdict
 from shared.routing.conditions import Circumstances
+from shared.routing.extract import Extraction, extract
 from shared.routing.guards import guarded
 from shared.routing.nature import Nature, name_of, nature_of
 from shared.routing.rules import Rule, rule_on
@@ -33,8 +34,14 @@ class Screened:
         )
 
 
-def screen(message: Message, guards: GuardSettings, rules: Sequence[Rule], circumstances: Circumstances) -> Screened:
-    """Ask guards and rules; the first that says no ends it."""
+def screen(
+    message: Message,
+    guards: GuardSettings,
+    rules: Sequence[Rule],
+    circumstances: Circumstances,
+    extractions: Sequence[Extraction] = (),
+) -> Screened:
+    """Ask guards and rules; the first that says no ends it. A field that a rule sets is not changed by the message."""
     nature, sign = nature_of(message)
     rejected, verdicts = guarded(message, guards)
     if rejected:
@@ -45,6 +52,13 @@ def screen(message: Message, guards: GuardSettings, rules: Sequence[Rule], circu
         by = ruling.verdicts[-1]
         why = f"Rule {by.name!r} matched: {by.evidence}."
         return Screened(Reject(ruling.reject, (why,)), verdicts=asked, nature=nature)
+    extracted = extract(message, extractions, circumstances)
     marks = () if nature is Nature.PERSON else (f"This is {name_of(nature)} ({sign}).",)
     only_joins = f"This is {name_of(nature)} ({sign})" if guards.accepts(nature) is Accept.REPLY else ""
-    return Screened(None, ruling.fields, (*marks, *ruling.notes), asked, nature, only_joins)
+    return Screened(
+        fields={**extracted.fields, **ruling.fields},
+        notes=(*marks, *ruling.notes, *extracted.notes),
+        verdicts=(*asked, *extracted.verdicts),
+        nature=nature,
+        only_joins=only_joins,
+    )

@@ -30,7 +30,7 @@ ALLOWED = 6
 #: What only those may load who use it: the timers' cold start does not pay for it.
 HEAVY = (
     "fastapi", "starlette", "imapclient", "exchangelib", "msgraph", "kiota_", "microsoft_kiota", "azure.identity",
-    "azure.storage", "azure.keyvault", "nh3", "httpx", "poplib", "uvicorn", "re2",
+    "azure.storage", "azure.keyvault", "nh3", "httpx", "poplib", "uvicorn", "re2", "filetype",
 )  # fmt: skip
 
 

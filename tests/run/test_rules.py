@@ -106,3 +106,20 @@ def test_a_reply_follows_a_merge(monkeypatch: pytest.MonkeyPatch) -> None:
     world.deliver(reply("Re: One", to="One"))
     world.report()
     assert world.subjects() == [["One"], ["Two", "Re: One"]]
+
+
+def test_fields_and_attachments_of_a_mail() -> None:
+    """What is extracted is on the ticket; what is left out is not, and the ticket says so."""
+    world = World(
+        extract=[{"field": "number", "kind": "integer", "source": "subject", "matches": "order ([0-9]+)"}],
+        attachments={"deny": ["*.exe"]},
+    )
+    boundary = 'Content-Type: multipart/mixed; boundary="b"\r\n'
+    head = mail("Order 4711").decode().partition("Content-Type:")[0]
+    body = "--b\r\n\r\nHi\r\n--b\r\nContent-Disposition: attachment; filename=a.exe\r\n\r\nMZ\r\n--b--\r\n"
+    world.deliver(f"{head}{boundary}\r\n{body}".encode())
+    world.report()
+    (entry,) = world.tickets()[0].entries
+    assert entry.fields == {"number": 4711}
+    assert entry.attachments == ()
+    assert entry.notes == ("The attachment a.exe (0.0 KB) was left out: its name is denied (*.exe).",)
