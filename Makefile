@@ -6,8 +6,6 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WORKERS ?= 2
 
-.PHONY: help demo test check run bench contract crash-matrix faults lock format clean
-.PHONY: help demo test check run bench contract crash-matrix soak lock format clean
 
 .PHONY: help
 help:
@@ -21,6 +19,7 @@ help:
 	@echo "make faults  let storage and every wire fail at every request of a run, and judge from outside (about an hour)"
 	@echo "make soak    every connector for MINUTES=30, while wires break and hosts are killed; SEED=7 repeats one"
 	@echo "make arm-types  what Azure publishes of the resources in infra/bicep, for the tests"
+	@echo "make fuzz    coverage-guided fuzzing of what reads mail, for MINUTES=60"
 	@echo "make lock    pin the newest dependencies into requirements*.txt"
 	@echo "make clean   remove everything that the other targets made"
 
@@ -71,6 +70,7 @@ faults: $(READY)
 	@$(BIN)/python -m tests.servers.prepare
 	@$(BIN)/python -m tests.run.storage_faults
 	@$(BIN)/python -m tests.run.wire_cuts
+.PHONY: soak
 soak: $(READY)
 	@$(BIN)/python -m tests.servers.prepare
 	@$(BIN)/python -m tests.soak $(or $(MINUTES),30) $(SEED)
@@ -78,6 +78,10 @@ soak: $(READY)
 .PHONY: arm-types
 arm-types: $(READY)
 	@$(BIN)/python -m dev.arm_types
+
+.PHONY: fuzz
+fuzz: $(READY)
+	@$(BIN)/python -m tests.fuzz.run --minutes $(or $(MINUTES),60)
 
 .PHONY: lock
 lock: $(READY)

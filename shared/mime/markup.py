@@ -69,6 +69,8 @@ _STYLES: Final = _words(
     "margin-bottom padding padding-left padding-right padding-top padding-bottom list-style-type"
 )
 _PICTURE: Final = re.compile(r"cid:\S|data:image/(?:png|jpe?g|gif|webp);base64,", re.IGNORECASE)
+#: What a browser leaves out of an address, before it and in it (WHATWG URL).
+_UNSEEN: Final = re.compile("^[\x00-\x20]+|[\t\n\r]")
 _ATTRIBUTE_CHARS: Final = 2_000
 
 _NAME: Final = re.compile(r"[a-zA-Z][^\s/>]*")
@@ -105,7 +107,7 @@ def _keep(tag: str, name: str, value: str) -> str | None:
     if name == "src":
         return value if tag == "img" and _PICTURE.match(value) else None
     if name == "href":
-        return None if value.strip().lower().startswith(("cid:", "data:")) else value
+        return None if _UNSEEN.sub("", value).lower().startswith(("cid:", "data:")) else value
     return value
 
 

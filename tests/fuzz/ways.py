@@ -1,0 +1,99 @@
+"""The ways that fuzzing takes: functions of any bytes that may only return. Each checks what it is promised."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from shared.mime import cms, intext, invitation, limits, parse, rtf, structure, tnef
+from shared.mime.markup import sanitise
+from shared.mime.readable import readable
+from shared.mime.reading import Reading
+from shared.model import TicketStatus, TicketSummary
+from shared.routing import RoutingSettings, refers_to, route
+from tests.mime.promises import check, check_html
+
+SEEDS = Path(__file__).parent / "seeds"
+MAIL = Path(__file__).parents[1] / "data" / "mail"
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+def parsing(data: bytes) -> None:
+    """Bytes to a message."""
+    check(parse(data), data)
+
+
+def html(data: bytes) -> None:
+    """Tag soup to safe HTML, and that to readable text; cleaning it again changes nothing that matters."""
+    safe = sanitise(data.decode("utf-8", "replace")[: limits.HTML_CHARS], Reading())
+    check_html(safe)
+    readable(safe)
+
+
+def forms(data: bytes) -> None:
+    """The forms within a part: the first octet says which, so that none hides behind base64."""
+    kind, data = data[:1], data[1:]
+    if kind == b"t":
+        tnef.read(data)
+    elif kind == b"l":
+        rtf.decompress(data, 100_000)
+    elif kind == b"r":
+        rtf.read(data)
+    elif kind == b"c":
+        cms.read(data)
+    elif kind == b"v":
+        invitation.summary(data.decode("utf-8", "replace"))
+    else:
+        intext.extract(data)
+
+
+def routing(data: bytes) -> None:
+    """Bytes to a decision, among tickets in every state; each decision says why."""
+    message = parse(data)
+    settings = RoutingSettings(outlook_threads=True, tag_suffix="" if len(data) % 2 else "]")
+    reference = refers_to(message, settings)
+    named = [*reference.ticket_ids, *reference.message_ids]
+    threads = {one: f"T-{at % 3}" for at, one in enumerate(reference.message_ids)}
+    states = list(TicketStatus)
+    tickets = {
+        one: TicketSummary(one, states[at % len(states)], frozenset({"ann@example.com"}))
+        for at, one in enumerate([*named, "T-0", "T-1"])
+    }
+    decision = route(message, settings, reference=reference, threads=threads, tickets=tickets)
+    assert decision.evidence
+
+
+WAYS: dict[str, Callable[[bytes], None]] = {"parse": parsing, "html": html, "forms": forms, "routing": routing}
+
+
+def seeds(way: str) -> Iterator[bytes]:
+    """Where to start: the corpus, and the inputs that once were found to be bad."""
+    for path in sorted((SEEDS / way).glob("*")):
+        yield path.read_bytes()
+    for path in sorted(MAIL.glob("*.eml")):
+        raw = path.read_bytes()
+        if way in ("parse", "routing"):
+            yield raw
+        else:
+            yield from _of_parts(raw, way)
+
+
+def _of_parts(raw: bytes, way: str) -> Iterator[bytes]:
+    """What the parts of a mail hold, with their transfer encoding undone."""
+    pending = [structure.read(raw, Reading())]
+    while pending:
+        part = pending.pop()
+        pending += part.children
+        data = part.decoded(Reading())
+        if way == "html" and part.content_type == "text/html":
+            yield data
+        elif way == "forms" and (found := tnef.read(data)):
+            yield b"t" + data
+            if found.rtf:
+                yield b"l" + found.rtf
+                yield b"r" + (rtf.decompress(found.rtf, 100_000) or b"")
+        elif way == "forms" and "pkcs7" in part.content_type:
+            yield b"c" + data
+        elif way == "forms" and "calendar" in part.content_type:
+            yield b"v" + data
+        elif way == "forms" and b"begin" in data:
+            yield b"x" + data
