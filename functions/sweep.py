@@ -90,4 +90,5 @@ def _tidy() -> None:
     if tidied:
         more = "" if tidied.complete else "; the next sweep goes on"
         removed = f"{tidied.purged_messages} copies of purged messages ({tidied.blobs} blobs)"
-        tell(_log, Event.HOUSEKEEPING, f"{removed} and {tidied.run_records} run records were removed{more}.")
+        left = f"{tidied.ledger_entries} ledger entries of jobs that are gone"
+        tell(_log, Event.HOUSEKEEPING, f"{removed}, {tidied.run_records} run records and {left} were removed{more}.")

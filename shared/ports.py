@@ -609,8 +609,8 @@ class JobStore(Protocol):
     def delete(self, job_id: str, *, revision: str | None = None) -> None:
         """Remove the job and its state. Raises `Stale` as `replace` does; a job that is not there is no fault.
 
-        Its ledger and parked messages stay, its run records and purged messages until their time is over, so that a job
-        made again under the same id goes on where this one stopped.
+        Its parked messages stay, its ledger, run records and purged messages until their time is over (`Housekeeping`),
+        so that a job made again under the same id goes on where this one stopped.
         """
         ...
 
@@ -714,17 +714,21 @@ class Tidied:
     run_records: int
     #: Nothing is left to remove today; otherwise the time was up, and the next call goes on.
     complete: bool
+    #: Of jobs that are gone, or of mailboxes that they left.
+    ledger_entries: int = 0
 
 
 class Housekeeping(Protocol):
     """Removes what has been kept long enough. Safe to share between threads."""
 
     def tidy(self, deadline: Deadline) -> Tidied | None:
-        """Remove expired copies and run records older than 90 days, until ``deadline``.
+        """Remove expired copies, run records older than 90 days and ledgers that were left 180 days ago.
+
+        A job leaves its ledger when it is deleted or given another mailbox; one that comes back in time finds it whole.
 
         None where today's (UTC) is done already or another caller is at it: of many callers one does the work, once a
         day. One that dies in the middle is followed by another some minutes later. Touches nothing that has not
-        expired, no parked message, and no ledger entry.
+        expired, no parked message, and no ledger entry that one hangs on.
         """
         ...
 

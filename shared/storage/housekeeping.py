@@ -4,14 +4,21 @@ from datetime import datetime, timedelta
 
 from shared.model import Clock
 from shared.ports import Deadline, Tidied
+from shared.storage.blobs import Container
 from shared.storage.keys import BUCKETS, prefix_end, write_time
 from shared.storage.limits import TRANSACTION_ENTITIES
 from shared.storage.originals import Originals, expired
-from shared.storage.rows import run_key
+from shared.storage.rows import copy_path, ledger_of_left, read_entry, run_key
 from shared.storage.table import Row, RowConflict, Table, Write
 
 #: How long run records are kept.
 RUN_RECORDS = timedelta(days=90)
+
+#: How long the ledger of a mailbox is kept that a job has left, by its deletion or for another mailbox.
+LEFT_LEDGERS = timedelta(days=180)
+
+#: What no parked message and no copy that is kept hangs on. A message that was parked once may be so again.
+_FREE = "( kept eq false or stage eq 'done' ) and ( kept_until eq '' or kept_until le @now )"
 
 #: So long nobody else begins while one is at it; a stretch is much shorter.
 _HELD = timedelta(minutes=10)
@@ -26,8 +33,9 @@ class TableHousekeeping:
     many partitions are done: a stretch that runs out of time goes on there.
     """
 
-    def __init__(self, table: Table, originals: Originals, clock: Clock) -> None:
+    def __init__(self, table: Table, copies: Container, originals: Originals, clock: Clock) -> None:
         self._table = table
+        self._copies = copies
         self._originals = originals
         self._clock = clock
         #: The last day that this process knows to be done: the rest of that day costs no request.
@@ -58,7 +66,7 @@ class TableHousekeeping:
             etag = self._table.write(claim)[0]
         except RowConflict:
             return None
-        stretch = _Stretch(self._table, self._originals, deadline)
+        stretch = _Stretch(self._table, self._copies, self._originals, deadline)
         done += stretch.rows(BUCKETS[done:])
         complete = done == len(BUCKETS) and stretch.blobs()
         released: Row = {**held, "buckets": done, "held_until": "", "day": today if complete else held["day"]}
@@ -67,23 +75,26 @@ class TableHousekeeping:
         except RowConflict:
             # We were so slow that another took over: it finds less to do.
             return None
-        return Tidied(stretch.messages, stretch.files, stretch.records, complete=complete)
+        return Tidied(
+            stretch.messages, stretch.files, stretch.records, complete=complete, ledger_entries=stretch.entries
+        )
 
 
 class _Stretch:
     """As much as can be done until the deadline, and what it came to."""
 
-    def __init__(self, table: Table, originals: Originals, deadline: Deadline) -> None:
+    def __init__(self, table: Table, copies: Container, originals: Originals, deadline: Deadline) -> None:
         self._table = table
+        self._copies = copies
         self._originals = originals
         self._deadline = deadline
         self._now = deadline.clock()
-        self.messages = self.records = self.files = 0
+        self.messages = self.records = self.files = self.entries = 0
 
     def rows(self, parts: str | tuple[str, ...]) -> int:
         """Remove expired rows from these partitions; how many of the partitions are done."""
         for number, part in enumerate(parts):
-            if not (self._purged(part) and self._runs(part)):
+            if not (self._purged(part) and self._runs(part) and self._left(part)):
                 return number
         return len(parts)
 
@@ -120,6 +131,42 @@ class _Stretch:
             if not complete:
                 return False
             low = end
+
+    def _left(self, part: str) -> bool:
+        """Ledgers that no job needs any more, mailbox by mailbox."""
+        limit = write_time(self._now - LEFT_LEDGERS)
+        found = self._table.rows(
+            part, "left:", "left;", where="since gt '' and since le @limit", values={"limit": limit}
+        )
+        return all(self._forget_left(note) for note in found)
+
+    def _forget_left(self, note: Row) -> bool:
+        """Forget the ledger of one mailbox, but for what a parked message hangs on; False where the time was up.
+
+        Every transaction renews the note: a job that comes back to the mailbox writes it too, and then we are too late.
+        """
+        part, low = note["PartitionKey"], ledger_of_left(note["RowKey"])
+        own: Row = {"PartitionKey": part, "RowKey": note["RowKey"]}
+        etag = note["etag"]
+        while not self._deadline.passed:
+            values = {"now": write_time(self._now)}
+            high = prefix_end(low)
+            rows, _ = self._table.page(part, low, high, limit=TRANSACTION_ENTITIES - 1, where=_FREE, values=values)
+            held_back = not rows and self._table.page(part, low, high, limit=1)[0]
+            if held_back:
+                return True
+            for entry in (read_entry(row, note["job_id"], note["mailbox"]) for row in rows):
+                if entry.kept:
+                    self._copies.remove(copy_path(entry.key))
+            deletions = [Write("delete", {"PartitionKey": part, "RowKey": row["RowKey"]}) for row in rows]
+            try:
+                etag = self._table.write(*deletions, Write("merge" if rows else "delete", own, etag))[-1]
+            except RowConflict:
+                return True
+            if not rows:
+                return True
+            self.entries += len(rows)
+        return False
 
     def _remove(self, part: str, low: str, high: str, where: str, limit: datetime) -> tuple[int, bool]:
         """Remove those rows of a range that meet a condition; how many, and whether that is all."""

@@ -21,6 +21,7 @@ from shared.storage.rows import (
     read_run,
     run_key,
     write_due,
+    write_left,
     write_run,
 )
 from shared.storage.table import Row, RowConflict, Table, Write
@@ -61,7 +62,8 @@ class TableJobStore:
             "unfinished": self._left_open(record),
         }
         try:
-            etag = self._table.write(Write("insert", row))[0]
+            here = Write("put", write_left(record.job_id, record.mailbox, None))
+            etag = self._table.write(Write("insert", row), here)[0]
         except RowConflict as conflict:
             owner = self._row(record.job_id)
             if owner is None or owner["mailbox"] != record.mailbox:
@@ -79,8 +81,10 @@ class TableJobStore:
         if moved:
             self._take_mailbox(record)
             columns |= {"cursor": "", "canary": "", "unfinished": True}
+        notes = {before["mailbox"]: self._clock(), record.mailbox: None} if moved else {}
+        more = [Write("put", write_left(record.job_id, mailbox, since)) for mailbox, since in notes.items()]
         try:
-            self._change(record.job_id, columns, revision=revision)
+            self._change(record.job_id, columns, *more, revision=revision)
         except Stale:
             if moved:
                 self._free_mailbox(record.job_id, record.mailbox)
@@ -98,7 +102,8 @@ class TableJobStore:
             if revision is not None and row["revision"] != revision:
                 raise Stale(f"Job {job_id!r} has been changed since it was read.")
             try:
-                self._table.write(Write("delete", keys(job_id, job_key(job_id)), row["etag"]))
+                left = Write("put", write_left(job_id, row["mailbox"], self._clock()))
+                self._table.write(Write("delete", keys(job_id, job_key(job_id)), row["etag"]), left)
             except RowConflict:
                 continue
             self._free_mailbox(job_id, row["mailbox"])
@@ -209,12 +214,12 @@ class TableJobStore:
             raise Stale(f"Job {job_id!r} has been changed or deleted since it was read.")
         return row
 
-    def _change(self, job_id: str, columns: Row, *, revision: str) -> None:
-        """Write ``columns`` if the config is still ``revision``, however often runs change the row meanwhile."""
+    def _change(self, job_id: str, columns: Row, *more: Write, revision: str) -> None:
+        """Write ``columns`` and ``more`` if the config is still ``revision``, however often runs change the row."""
         for _ in range(_TRIES):
             row = self._expect(job_id, revision)
             try:
-                self._table.write(Write("merge", {**keys(job_id, job_key(job_id)), **columns}, row["etag"]))
+                self._table.write(Write("merge", {**keys(job_id, job_key(job_id)), **columns}, row["etag"]), *more)
             except RowConflict:
                 continue
             return

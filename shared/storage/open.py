@@ -146,7 +146,7 @@ def open_storage(
         ),
         parked=TableParkedMessages(jobs_table, parked_copies, clock),
         purged=TablePurgedMessages(jobs_table, originals, clock),
-        housekeeping=TableHousekeeping(jobs_table, originals, clock),
+        housekeeping=TableHousekeeping(jobs_table, parked_copies, originals, clock),
         queue=StorageRunQueue(lambda: account.queue(f"{prefix}-runs", **options)),
     )
 

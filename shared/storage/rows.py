@@ -73,6 +73,21 @@ def ledger_key(key: MessageKey) -> str:
     return ledger_prefix(key.job_id, key.mailbox) + escape(key.item)
 
 
+def left_key(job_id: str, mailbox: str) -> str:
+    """RowKey of the note of when a job left a mailbox: by its deletion, or for another one."""
+    return f"left:{ledger_prefix(job_id, mailbox)[4:-1]}"
+
+
+def ledger_of_left(row_key: str) -> str:
+    """What the RowKeys of that ledger begin with."""
+    return f"msg:{row_key.removeprefix('left:')}:"
+
+
+def write_left(job_id: str, mailbox: str, since: datetime | None) -> Row:
+    """The note as a row; ``since`` None: the job has that mailbox (again)."""
+    return {**keys(job_id, left_key(job_id, mailbox)), "job_id": job_id, "mailbox": mailbox, "since": write_time(since)}
+
+
 def keys(job_id: str, row_key: str) -> Row:
     """The two keys of any row that belongs to a job."""
     return {"PartitionKey": bucket(job_id), "RowKey": row_key}

@@ -8,11 +8,14 @@ import pytest
 from shared.errors import LeaseLost
 from shared.ledger import Stage
 from shared.model import Disposition
+from shared.ports import Deadline, Tidied
 from tests.builders import NOW, make_ending, make_entry, make_key, make_parked, make_purged, make_record, make_ref
 from tests.contract.storage import LEASE, Runs, Storage
+from tests.contract.test_jobs import PREFIX_IDS
 from tests.fakes.clock import FakeClock
 
 DAY = timedelta(days=1)
+LEFT = timedelta(days=180)
 #: After everything that the tests write before they let time pass.
 LATER = NOW + 10 * DAY
 
@@ -131,3 +134,96 @@ class TestReviewed:
             said.append(lease.record.state.reviewed)
             lease.finish(make_ending(f"run-{number}", reviewed=reviewed))
         assert said == [None, None, NOW, NOW, LATER]
+
+
+class TestLeft:
+    """What becomes of the ledger of a job that is gone, or of a mailbox that it left."""
+
+    def test_the_ledger_of_a_deleted_job_is_kept_for_its_time(
+        self, storage: Storage, runs: Runs, clock: FakeClock
+    ) -> None:
+        """180 days to the second, then in slices; jobs whose ids begin with each other are not affected."""
+        for job_id in PREFIX_IDS[:6]:
+            lease = runs.begin(job_id)
+            lease.ledger.record([make_entry(uid, job_id).finish() for uid in range(150)])
+            lease.finish(make_ending(job_id=job_id))
+        for job_id in PREFIX_IDS[:6:2]:
+            storage.jobs.delete(job_id)
+        clock.advance(LEFT - timedelta(seconds=1))
+        assert tidy(storage, clock).ledger_entries == 0
+        clock.advance(DAY)
+        assert tidy(storage, clock).ledger_entries == 3 * 150
+        for number, job_id in enumerate(PREFIX_IDS[:6]):
+            known = runs.begin(job_id, run_id="run-2").ledger.look_up([make_ref(uid, job_id) for uid in range(150)])
+            assert len(known) == (150 if number % 2 else 0)
+
+    def test_a_job_that_was_made_again_keeps_it(self, storage: Storage, runs: Runs, clock: FakeClock) -> None:
+        """However long ago it was deleted once; deleted again, its time begins anew."""
+        lease = runs.begin()
+        lease.ledger.record([make_entry().finish()])
+        lease.finish(make_ending())
+        storage.jobs.delete("support")
+        clock.advance(LEFT - DAY)
+        storage.jobs.create(make_record())
+        clock.advance(LEFT)
+        assert tidy(storage, clock).ledger_entries == 0
+        storage.jobs.delete("support")
+        clock.advance(LEFT - DAY)
+        assert tidy(storage, clock).ledger_entries == 0
+        assert runs.begin(run_id="run-2").ledger.look_up([make_ref()]) != {}
+
+    def test_a_mailbox_that_a_job_left_is_forgotten_and_the_one_that_it_has_is_not(
+        self, storage: Storage, runs: Runs, clock: FakeClock
+    ) -> None:
+        """And one to which it came back in time is not either."""
+        record = storage.jobs.create(make_record(mailbox="first"))
+        entries = {}
+        for number, mailbox in enumerate(("second", "third", "first")):
+            lease = runs.begin(run_id=f"run-{number}")
+            entry = make_entry(key=make_key(mailbox=record.mailbox)).finish()
+            lease.ledger.record([entry])
+            lease.finish(make_ending(f"run-{number}"))
+            entries[record.mailbox] = entry
+            moved = replace(record, mailbox=mailbox, revision=f"support-{number + 2}")
+            record = storage.jobs.replace(moved, revision=record.revision, rescheduled=False)
+        clock.advance(LEFT)
+        assert tidy(storage, clock).ledger_entries == 2
+        first = entries["first"]
+        assert runs.begin(run_id="run-9").ledger.look_up([first.ref]) == {first.key: first}
+
+    def test_what_a_parked_message_hangs_on_is_kept(self, storage: Storage, runs: Runs, clock: FakeClock) -> None:
+        """With its copy, until it is discarded; and so is one that a person had taken up again just before."""
+        lease = runs.begin()
+        for uid in (1, 2):
+            lease.ledger.park(make_entry(uid).park("No."), make_parked(uid), b"raw")
+        lease.ledger.record([make_entry(3).finish(), make_entry(4)])
+        lease.finish(make_ending())
+        assert storage.parked.retry("support", "parked-2")
+        storage.jobs.delete("support")
+        clock.advance(LEFT)
+        assert tidy(storage, clock).ledger_entries == 2
+        chunks = storage.parked.raw("support", "parked-1")
+        assert chunks is not None
+        assert b"".join(chunks) == b"raw"
+        assert storage.parked.discard("support", "parked-1")
+        clock.advance(DAY)
+        assert tidy(storage, clock).ledger_entries == 1
+        (left,) = runs.begin(run_id="run-2").ledger.look_up([make_ref(uid) for uid in range(5)]).values()
+        assert left.key == make_key(2)
+
+    def test_its_time_is_bounded(self, storage: Storage, runs: Runs, clock: FakeClock) -> None:
+        """Where there is none, the next call does it."""
+        lease = runs.begin()
+        lease.ledger.record([make_entry().finish()])
+        lease.finish(make_ending())
+        storage.jobs.delete("support")
+        clock.advance(LEFT)
+        assert not tidy(storage, clock, seconds=0).complete
+        assert tidy(storage, clock).ledger_entries == 1
+
+
+def tidy(storage: Storage, clock: FakeClock, seconds: float = 60) -> Tidied:
+    """One call of the housekeeping that must find something to do."""
+    tidied = storage.housekeeping.tidy(Deadline(clock() + timedelta(seconds=seconds), clock))
+    assert tidied is not None
+    return tidied

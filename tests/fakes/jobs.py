@@ -32,6 +32,7 @@ class FakeJobs:
             if record.job_id in rows.jobs:
                 raise Stale(f"There is a job {record.job_id!r} already.")
             self._refuse_taken(record)
+            rows.left.pop((record.job_id, record.mailbox), None)
             state = replace(
                 record.state,
                 fence=rows.fences[record.job_id],
@@ -50,13 +51,16 @@ class FakeJobs:
             if record.mailbox != stored.mailbox:
                 # The cursor was the old mailbox's; and the new one may have been this job's before, with work left.
                 state = replace(state, cursor=None, canary=CanaryState(), unfinished=True)
+                self._rows.left[record.job_id, stored.mailbox] = self._rows.clock()
+                self._rows.left.pop((record.job_id, record.mailbox), None)
             return self._rows.store(replace(record, state=state))
 
     def delete(self, job_id: str, *, revision: str | None = None) -> None:
         """See the port."""
         with self._rows.writing("jobs.delete"):
-            if self._unchanged(job_id, revision):
+            if stored := self._unchanged(job_id, revision):
                 del self._rows.jobs[job_id]
+                self._rows.left[job_id, stored.mailbox] = self._rows.clock()
 
     def page(self, *, limit: int, cursor: str | None = None) -> tuple[list[JobRecord], str | None]:
         """See the port."""

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
-from shared.ledger import Stage
+from shared.ledger import LedgerEntry, Stage
 from shared.model import PurgedMessage
 from shared.ports import Deadline, Tidied
 from tests.fakes.parked import chunks
 from tests.fakes.rows import Place, Rows, page_of
 
 RUN_RECORDS = timedelta(days=90)
+LEFT = timedelta(days=180)
 
 
 class FakePurgedMessages:
@@ -100,7 +101,24 @@ class FakeHousekeeping:
                 if one.started < now - RUN_RECORDS
             ]
             blobs = [rows.originals.pop(path) for path in list(rows.originals) if path.split("/")[0] <= today]
-            return Tidied(len(purged), len(blobs), len(records), complete=True)
+            forgotten = sum(self._forget_left(*left) for left, since in list(rows.left.items()) if since <= now - LEFT)
+            return Tidied(len(purged), len(blobs), len(records), complete=True, ledger_entries=forgotten)
+
+    def _forget_left(self, job_id: str, mailbox: str) -> int:
+        rows = self._rows
+        entries = rows.ledger.get(job_id, {})
+        mine = [where for where in entries if where[0] == mailbox]
+        free = [where for where in mine if self._is_free(entries[where])]
+        for where in free:
+            del entries[where]
+            rows.copies.pop((job_id, where), None)
+        if len(free) == len(mine):
+            del rows.left[job_id, mailbox]
+        return len(free)
+
+    def _is_free(self, entry: LedgerEntry) -> bool:
+        copy_kept = entry.kept_until is not None and entry.kept_until > self._rows.clock()
+        return not copy_kept and (not entry.kept or entry.stage is Stage.DONE)
 
 
 def place(one: PurgedMessage) -> Place:

@@ -34,6 +34,8 @@ class Rows:
     ledger: dict[str, dict[Place, LedgerEntry]] = field(default_factory=dict)
     #: When each entry was last written.
     changed: dict[tuple[str, Place], datetime] = field(default_factory=dict)
+    #: When a job left a mailbox, by job and mailbox.
+    left: dict[tuple[str, str], datetime] = field(default_factory=dict)
     runs: dict[str, dict[str, RunReport]] = field(default_factory=dict)
     parked: dict[str, dict[str, ParkedMessage]] = field(default_factory=dict)
     #: Raw copies by job and place.
