@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
@@ -11,7 +11,7 @@ from shared.errors import Unavailable
 from shared.storage.faults import storage_faults
 
 if TYPE_CHECKING:
-    from azure.storage.blob import ContainerClient
+    from azure.storage.blob import ContainerClient, StorageStreamDownloader
 
 #: How many blobs one request removes at most (learn.microsoft.com/rest/api/storageservices/blob-batch).
 _BATCH = 256
@@ -34,19 +34,19 @@ class Container:
 
     def put(self, path: str, data: bytes, *, content_type: str = "") -> None:
         """Store ``data``, replacing what was there."""
-        with storage_faults(f"storing blob {path}"):
+        with storage_faults(f"storing blob {path}") as heard:
             try:
-                self._upload(path, data, content_type)
+                self._upload(path, data, content_type, heard)
             except ResourceNotFoundError:
                 with suppress(ResourceExistsError):
                     self._client.create_container()
-                self._upload(path, data, content_type)
+                self._upload(path, data, content_type, heard)
 
-    def _upload(self, path: str, data: bytes, content_type: str) -> None:
+    def _upload(self, path: str, data: bytes, content_type: str, heard: Callable[[Any], None]) -> None:
         from azure.storage.blob import ContentSettings
 
         settings = ContentSettings(content_type=content_type) if content_type else None
-        self._client.upload_blob(path, data, overwrite=True, content_settings=settings)
+        self._client.upload_blob(path, data, overwrite=True, content_settings=settings, raw_response_hook=heard)
 
     def url(self, path: str) -> str:
         """Where the blob is, without anything that would open it."""
@@ -59,18 +59,19 @@ class Container:
 
     def stream(self, path: str, offset: int | None = None, length: int | None = None) -> Iterator[bytes] | None:
         """The blob in chunks, or ``length`` octets of it from ``offset`` on; None where there is no such blob."""
-        with storage_faults(f"reading blob {path}"):
+        with storage_faults(f"reading blob {path}") as heard:
             try:
-                return self._client.download_blob(path, offset=offset, length=length).chunks()
+                found = self._client.download_blob(path, offset=offset, length=length, raw_response_hook=heard)
             except ResourceNotFoundError:
                 return None
+        return _chunks(path, found)
 
     def erase(self, path: str, offset: int, length: int) -> None:
         """Overwrite a part of the blob with zeros; a blob that is not there is no fault."""
         for _ in range(_TRIES):
-            with storage_faults(f"erasing a part of blob {path}"):
+            with storage_faults(f"erasing a part of blob {path}") as heard:
                 try:
-                    found = self._client.download_blob(path)
+                    found = self._client.download_blob(path, raw_response_hook=heard)
                     data = bytearray(found.readall())
                     data[offset : offset + length] = bytes(length)
                     self._client.upload_blob(
@@ -115,3 +116,14 @@ class Container:
         """Remove the blob; one that is not there is no fault."""
         with storage_faults(f"removing blob {path}"), suppress(ResourceNotFoundError):
             self._client.delete_blob(path)
+
+
+def _chunks(path: str, found: "StorageStreamDownloader[bytes]") -> Iterator[bytes]:
+    """The rest of a large blob is only read now, with requests of its own."""
+    chunks = found.chunks()
+    while True:
+        with storage_faults(f"reading blob {path}"):
+            chunk = next(chunks, None)
+        if chunk is None:
+            return
+        yield chunk

@@ -1,8 +1,9 @@
 """Azure's exceptions, translated at the border: what failed, and what to do."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 from azure.core.exceptions import AzureError, ClientAuthenticationError, DeserializationError, HttpResponseError
 
@@ -13,17 +14,27 @@ _ROLES = (
     "Storage Queue Data Contributor on the storage account."
 )
 
+#: What the SDKs let through when they stumble over an answer: of their parsers, of a stream that breaks off.
+_STUMBLES = (ValueError, TypeError, AttributeError, LookupError, OSError, SyntaxError)
+
 
 @contextmanager
-def storage_faults(doing: str) -> Iterator[None]:
-    """Translate what Azure Storage raises while ``doing`` ("reading job 'support'")."""
+def storage_faults(doing: str) -> Iterator[Callable[[Any], None]]:
+    """Translate what Azure Storage raises while ``doing`` ("reading job 'support'").
+
+    Gives what the calls within take as ``raw_response_hook``. It tells a fault of what was answered, by storage or
+    by something in its place, from one of ours: nothing can be amiss with an answer before there is one.
+    """
+    answers: list[Any] = []
     try:
-        yield
+        yield answers.append
     except ClientAuthenticationError as fault:
         raise Unavailable(f"Storage refused our sign-in while {doing}.", remedy=_ROLES) from fault
     except HttpResponseError as fault:
         known = getattr(fault, "error_code", None)
         code = getattr(known, "value", known) or fault.reason or "no reason given"
+        if fault.status_code is None:
+            raise _unreadable(doing, fault, answers) from fault
         if fault.status_code == 403:
             raise Unavailable(f"Storage refused access while {doing} ({code}).", remedy=_ROLES) from fault
         raise Unavailable(
@@ -37,6 +48,21 @@ def storage_faults(doing: str) -> Iterator[None]:
             remedy="It is tried again by itself; nothing is lost. If it lasts, check the storage account's network "
             "rules and the app's storage settings.",
         ) from fault
+    except _STUMBLES as fault:
+        if not answers:
+            raise
+        raise _unreadable(doing, fault, answers) from fault
+
+
+def _unreadable(doing: str, fault: Exception, answers: Sequence[Any]) -> Unavailable:
+    for answer in answers:
+        # What was not read to its end would keep its connection from the pool.
+        answer.http_response.close()
+    return Unavailable(
+        f"What storage answered while {doing} cannot be read ({type(fault).__name__}).",
+        remedy="It is tried again by itself; nothing is lost. If it lasts, look for a proxy in between that answers in "
+        "its place.",
+    )
 
 
 def _retry_after(fault: HttpResponseError) -> timedelta | None:

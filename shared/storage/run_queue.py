@@ -35,10 +35,10 @@ class StorageRunQueue:
     def put(self, request: RunRequest) -> None:
         """See the port."""
         self._opened = client = self._opened or self._connect()
-        with storage_faults(f"queueing a run of job {request.job_id!r}"):
+        with storage_faults(f"queueing a run of job {request.job_id!r}") as heard:
             try:
-                client.send_message(write_request(request))
+                client.send_message(write_request(request), raw_response_hook=heard)
             except ResourceNotFoundError:
                 with suppress(ResourceExistsError):
                     client.create_queue()
-                client.send_message(write_request(request))
+                client.send_message(write_request(request), raw_response_hook=heard)

@@ -19,6 +19,9 @@ from shared.storage.limits import TRANSACTION_ENTITIES, check_entity
 Row = dict[str, Any]
 T = TypeVar("T")
 
+#: What an SDK calls with each answer.
+Hook = Callable[[Any], None]
+
 _CONFLICTS = frozenset({404, 409, 412})
 
 
@@ -69,13 +72,16 @@ class Table:
     def get(self, partition: str, key: str) -> Row | None:
         """One row by its keys, with its ``etag`` under the key ``"etag"``, or None."""
 
-        def read() -> Row | None:
+        def read(heard: Hook) -> Row | None:
             try:
-                return _with_etag(self._client.get_entity(partition, key))
+                found = _with_etag(self._client.get_entity(partition, key, raw_response_hook=heard))
             except ResourceNotFoundError as fault:
                 if _no_table(fault):
                     raise
                 return None
+            if found.get("RowKey") != key:
+                raise ValueError("another row, or none")
+            return found
 
         return self._run(f"reading row {key!r} of {self._client.table_name}", read)
 
@@ -119,13 +125,15 @@ class Table:
             check_entity(write.row)
         operations = [write.operation() for write in writes]
 
-        def submit() -> list[str]:
+        def submit(heard: Hook) -> list[str]:
             try:
-                answers = self._client.submit_transaction(operations)
+                answers = self._client.submit_transaction(operations, raw_response_hook=heard)
             except (TableTransactionError, ResourceExistsError, ResourceNotFoundError, HttpResponseError) as fault:
                 if fault.status_code in _CONFLICTS and not _no_table(fault):
                     raise RowConflict(fault.status_code, int(getattr(fault, "index", 0) or 0)) from fault
                 raise
+            if len(answers) != len(operations):
+                raise ValueError(f"{len(answers)} answers to {len(operations)} operations")
             return [str(answer.get("etag", "")) for answer in answers]
 
         return self._run(f"writing {len(writes)} rows of {self._client.table_name}", submit)
@@ -140,35 +148,50 @@ class Table:
         values: Mapping[str, Any] | None,
         select: Sequence[str] | None = None,
         size: int | None = None,
-    ) -> Iterator[Iterator[Any]]:
+    ) -> "_Pages":
         condition = "PartitionKey eq @partition and RowKey ge @low and RowKey lt @high"
-        pages: Iterator[Iterator[Any]] = self._client.query_entities(
+        return _Pages(
+            self._client,
             f"{condition} and {where}" if where else condition,
             parameters={"partition": partition, "low": low, "high": high, **(values or {})},
             select=list(select) if select else None,
             results_per_page=size,
-        ).by_page()
-        return pages
+        )
 
-    def _next(self, pages: Iterator[Iterator[Any]]) -> list[Row] | None:
+    def _next(self, pages: "_Pages") -> list[Row] | None:
         """The next page, which a filter may have left empty, or None at the end."""
+        return self._run(f"listing {self._client.table_name}", pages.next)
 
-        def read() -> list[Row] | None:
-            page = next(pages, None)
-            return None if page is None else [_with_etag(entity) for entity in page]
-
-        return self._run(f"listing {self._client.table_name}", read)
-
-    def _run(self, doing: str, call: Callable[[], T]) -> T:
-        with storage_faults(doing):
+    def _run(self, doing: str, call: Callable[[Hook], T]) -> T:
+        with storage_faults(doing) as heard:
             try:
-                return call()
+                return call(heard)
             except HttpResponseError as fault:
                 if not _no_table(fault):
                     raise
             with suppress(ResourceExistsError):
                 self._client.create_table()
-            return call()
+            return call(heard)
+
+
+class _Pages:
+    """The pages of a query. Each is a request of its own, which happens when the page is asked for."""
+
+    def __init__(self, client: TableClient, query: str, **options: Any) -> None:
+        self._heard: Hook | None = None
+        self._pages: Iterator[Iterator[Any]] = client.query_entities(
+            query, raw_response_hook=self._hear, **options
+        ).by_page()
+
+    def _hear(self, answer: Any) -> None:
+        if self._heard:
+            self._heard(answer)
+
+    def next(self, heard: Hook) -> list[Row] | None:
+        """The next page, or None."""
+        self._heard = heard
+        page = next(self._pages, None)
+        return None if page is None else [_with_etag(entity) for entity in page]
 
 
 def _with_etag(entity: Any) -> Row:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Self
 
 from shared.storage.open import Account
 
@@ -26,7 +27,14 @@ class Answer:
     def __init__(self, status: int, body: bytes = b"", **headers: str) -> None:
         self.status = status
         self.body = body
+        #: So many octets are announced besides, and never come: then the connection closes.
+        self.missing = 0
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+    def broken_off(self, missing: int) -> Self:
+        """The same, but ``missing`` octets of it never come."""
+        self.missing = missing
+        return self
 
 
 @contextmanager
@@ -49,9 +57,10 @@ def answering(answer: Callable[[int], Answer]) -> Iterator[Account]:
             self.send_response(said.status)
             for name, value in {"Content-Type": "application/json", **said.headers}.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(said.body)))
+            self.send_header("Content-Length", str(len(said.body) + said.missing))
             self.end_headers()
             self.wfile.write(said.body)
+            self.close_connection |= bool(said.missing)
 
         def log_message(self, *_: object) -> None:
             return
