@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pydantic import ValidationError
 
 from shared.circuit import Circuit
-from shared.connectors import connector_for
+from shared.connectors import BySmtp, connector_for, post_by_smtp
 from shared.errors import ConfigInvalid, LeaseHeld, Stale
 from shared.jobs import load_job
 from shared.mime import parse
@@ -51,10 +51,14 @@ def open_target(request: TargetRequest) -> Target:
 
 def post(request: PostRequest) -> None:
     """Send a canary in the way that its job wants. Raises a `JobError` where that cannot be done now."""
-    by_the_server = connector_for(request.opening.settings).post
+    opening = request.opening
+    if isinstance(request.send, BySmtp):
+        post_by_smtp(request.send, request.letter, secrets=opening.secrets, deadline=opening.deadline)
+        return
+    by_the_server = connector_for(opening.settings).post
     if by_the_server is None:
         raise ConfigInvalid("A server of this kind sends no canary.", remedy="Save the job again.")
-    by_the_server(request.opening, request.letter)
+    by_the_server(opening, request.letter)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union, get_args
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from shared.connectors import connector_for, connectors
+from shared.connectors import BySmtp, connector_for, connectors
 from shared.model import KEPT, Disposition, JobRecord, JobState, Pick, Picking
 from shared.ports import ServerSettings, Settings, TargetSettings
 from shared.routing.attachments import AttachmentSettings
@@ -116,7 +116,7 @@ class ByGraph(Settings):
 
 
 #: How canaries get on their way, told apart by ``by``.
-Sending = Annotated[ByAppend | ByGraph, Field(discriminator="by")]
+Sending = Annotated[BySmtp | ByAppend | ByGraph, Field(discriminator="by")]
 
 
 class Canary(Settings):
@@ -159,6 +159,11 @@ class Canary(Settings):
         if self.max_age < self.alarm_after:
             raise ValueError("max_age_hours is shorter than alarm_after_minutes: a late canary would become a ticket.")
         return self
+
+    def secret_names(self) -> frozenset[str]:
+        """The names of the secrets that a run will ask for."""
+        own = self.send.secret_names() if isinstance(self.send, BySmtp) else frozenset[str]()
+        return own | {self.key_secret}
 
     @property
     def every(self) -> timedelta:
@@ -279,7 +284,9 @@ class Job(Settings):
             return self
         if canary.send.by not in {"smtp", own}:
             ways = " or ".join(filter(None, ("'smtp'", own and f"'{own}'")))
-            raise ValueError(f"canary.send: a {self.server.type} job cannot send by {canary.send.by!r}; use {ways}.")
+            raise ValueError(
+                f"canary.send: a job of type {self.server.type!r} cannot send by {canary.send.by!r}; use {ways}."
+            )
         if not self.canary_address:
             raise ValueError("canary.address: the server block does not tell the mail address of the mailbox.")
         return self
@@ -345,7 +352,7 @@ class Job(Settings):
 
     @property
     def _canary_secrets(self) -> frozenset[str]:
-        return frozenset({self.canary.key_secret}) if self.canary else frozenset()
+        return self.canary.secret_names() if self.canary else frozenset()
 
     @property
     def error_disposition(self) -> Disposition:
@@ -359,6 +366,8 @@ class Job(Settings):
     def warnings(self) -> list[str]:
         """Sentences about settings that are allowed but surely not meant, or that will stop working."""
         found = list(self.server.warnings())
+        if self.canary and isinstance(self.canary.send, BySmtp):
+            found += self.canary.send.exposed("canary and what signs in for it")
         for block, handling in self._handling_blocks.items():
             if handling.purge_deleted_at_end_of_session and not handling.mark_as_deleted:
                 found.append(f"{block}.purge_deleted_at_end_of_session has no effect without mark_as_deleted.")

@@ -1,4 +1,4 @@
-"""What IMAP4 and POP3 jobs say alike: where the server is, how the connection is secured, who the user is."""
+"""What IMAP4, POP3 and SMTP say alike: where the server is, how the connection is secured, who the user is."""
 
 import re
 import unicodedata
@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from shared.ports import Endpoint, OpenRequest, ServerSettings
+from shared.ports import Endpoint, OpenRequest, ServerSettings, Settings
 from shared.signin.entra import AnyEntraSignIn, Cloud, CloudName
 from shared.signin.google import Google
 from shared.signin.mail import MailLogin, MailSignIn, Protocol, mail_login
@@ -19,13 +19,11 @@ ADDRESS = re.compile(r"[!-?A-~]+@[!-?A-~]+")
 _INSECURE = frozenset({"starttls_if_available", "none"})
 
 
-class MailServerSettings(ServerSettings, ABC):
+class MailHost(Settings):
     """A server on a port, and a user of it who signs in with a password or a token."""
 
     #: With TLS from the start, and without.
     ports: ClassVar[tuple[int, int]]
-    #: Whose STARTTLS it is.
-    starttls: ClassVar[Literal["imap4", "pop3"]]
 
     host: str = Field(
         pattern=r"^[^\s/@\[\]]+$", max_length=253, description="Name or address of the server, no scheme."
@@ -81,18 +79,33 @@ class MailServerSettings(ServerSettings, ABC):
         return self
 
     def secret_names(self) -> frozenset[str]:
-        """See `ServerSettings.secret_names`."""
+        """The names of the secrets that a run will ask for."""
         return self.sign_in.secret_names() if self.sign_in else frozenset({str(self.password_secret)})
-
-    def address(self) -> str:
-        """See `ServerSettings.address`."""
-        return self.username if ADDRESS.fullmatch(self.username) else ""
 
     @property
     def effective_port(self) -> int:
         """The port that is dialled."""
         with_tls, without = self.ports
         return self.port or (with_tls if self.security == "tls" else without)
+
+    def exposed(self, what: str) -> tuple[str, ...]:
+        """The warnings about ``what`` ("password and all mail") that the security mode leaves open to others."""
+        if self.security == "none":
+            return (f"The {what} travel between the app and {self.host} in plain text.",)
+        if self.security == "starttls_if_available":
+            return (f"Whoever can change traffic to {self.host} can have the {what} sent in plain text.",)
+        return ()
+
+
+class MailServerSettings(MailHost, ServerSettings, ABC):
+    """Where the mailbox of an IMAP4 or POP3 job is."""
+
+    #: Whose STARTTLS it is.
+    starttls: ClassVar[Literal["imap4", "pop3"]]
+
+    def address(self) -> str:
+        """See `ServerSettings.address`."""
+        return self.username if ADDRESS.fullmatch(self.username) else ""
 
     @property
     def place(self) -> str:
@@ -117,14 +130,6 @@ class MailServerSettings(ServerSettings, ABC):
             setting="host",
             ports=self.ports,
         )
-
-    def exposed(self, what: str) -> tuple[str, ...]:
-        """The warnings about ``what`` ("password and all mail") that the security mode leaves open to others."""
-        if self.security == "none":
-            return (f"The {what} travel between the app and {self.host} in plain text.",)
-        if self.security == "starttls_if_available":
-            return (f"Whoever can change traffic to {self.host} can have the {what} sent in plain text.",)
-        return ()
 
 
 def token_login(

@@ -1,4 +1,4 @@
-"""Signing in to IMAP4 and POP3 with a token: SASL XOAUTH2, and what a mail server means when it refuses one.
+"""Signing in to IMAP4, POP3 and SMTP with a token: SASL XOAUTH2, and what a mail server means when it refuses one.
 
 XOAUTH2: developers.google.com/workspace/gmail/imap/xoauth2-protocol, and for Exchange Online
 learn.microsoft.com/exchange/client-developer/legacy-protocols/how-to-authenticate-an-imap-pop-smtp-application-by-using-oauth.
@@ -34,14 +34,21 @@ AnyMailSignIn = (
 #: How a job signs in to a mailbox with a token, told apart by ``method``.
 MailSignIn = Annotated[AnyMailSignIn, Field(discriminator="method")]
 
-Protocol = Literal["IMAP4", "POP3"]
+Protocol = Literal["IMAP4", "POP3", "SMTP"]
 #: Application permissions of Office 365 Exchange Online, and the switch of the mailbox (Set-CASMailbox).
-_ROLES: Mapping[Protocol, str] = {"IMAP4": "IMAP.AccessAsApp", "POP3": "POP.AccessAsApp"}
-_SWITCHES: Mapping[Protocol, str] = {"IMAP4": "-ImapEnabled", "POP3": "-PopEnabled"}
+_ROLES: Mapping[Protocol, str] = {"IMAP4": "IMAP.AccessAsApp", "POP3": "POP.AccessAsApp", "SMTP": "SMTP.SendAsApp"}
+_SWITCHES: Mapping[Protocol, str] = {
+    "IMAP4": "-ImapEnabled $true",
+    "POP3": "-PopEnabled $true",
+    "SMTP": "-SmtpClientAuthenticationDisabled $false",
+}
 
 #: Exchange Online says what is wrong in brackets, also in an answer that begins with OK:
 #: ``OK [Error="UserDisabled" AuthResult=27 Proxy=... Service=Imap4] AUTHENTICATE completed.``
 _EXCHANGE_ERROR = re.compile(r'\[(?:[^\]]*\s)?Error="?([A-Za-z0-9:_-]+)')
+#: Enhanced status code of Exchange Online: ``535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is
+#: disabled for the Mailbox.``
+_SMTP_OFF = "5.7.139"
 _NOT_CONNECTED = "authenticated but not connected"
 #: Gmail: ``[ALERT] Your account is not enabled for IMAP use.``, ``[ALERT] IMAP access is disabled for your domain.``
 _GMAIL_OFF = re.compile(r"not enabled for (?:IMAP|POP)|(?:IMAP|POP) access is disabled", re.IGNORECASE)
@@ -126,6 +133,8 @@ class MailLogin:
         """What is wrong with the mailbox where ``said`` tells that it is closed to us, though the token is good."""
         if self._google:
             return self._switched_off(address) if _GMAIL_OFF.search(said) else None
+        if self.protocol == "SMTP" and _SMTP_OFF in said:
+            return self._switched_off(address)
         found = _EXCHANGE_ERROR.search(said)
         error = found[1] if found else ""
         if "UserDisabled" in error or "ProtocolDisabled" in error:
@@ -140,7 +149,7 @@ class MailLogin:
             return ConfigInvalid(
                 f"{address} took the token but does not open the mailbox {self.user!r} to it{detail}.",
                 remedy=f"{self._permission} Check also that {self.protocol} is switched on for it: "
-                f"Set-CASMailbox {self.user} {_SWITCHES[self.protocol]} $true.",
+                f"Set-CASMailbox {self.user} {_SWITCHES[self.protocol]}.",
             )
         return None
 
@@ -150,7 +159,7 @@ class MailLogin:
                 f"Have {self.protocol} allowed in the Google Admin console (Gmail > End user access) and by the user."
             )
         else:
-            switch = f"Set-CASMailbox {self.user} {_SWITCHES[self.protocol]} $true"
+            switch = f"Set-CASMailbox {self.user} {_SWITCHES[self.protocol]}"
             remedy = f"In Exchange Online PowerShell: {switch}; it can take up to an hour to count."
         return ConfigInvalid(f"{self.protocol} is switched off for {self.user!r} on {address}.", remedy=remedy)
 
