@@ -5,7 +5,7 @@ from functools import cache
 
 import azure.functions as func
 
-from functions.wiring import secrets, services, storage, vault
+from functions.wiring import endings, secrets, services, storage, vault
 
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -56,6 +56,7 @@ def _application() -> func.AsgiMiddleware:
                 queue=kept.queue,
                 secrets=secrets(),
                 vault=vault(),
+                endings=endings(),
                 clock=services().clock,
                 version=VERSION,
                 healthy=healthy,

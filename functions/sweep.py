@@ -1,4 +1,7 @@
-"""The safety net: every minute, whatever is due and unclaimed goes onto the run queue. Once a day it tidies up."""
+"""The safety net: every minute, whatever is due and unclaimed goes onto the run queue. Once a day it tidies up.
+
+Every few hours it looks whether secrets end soon.
+"""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -8,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import azure.functions as func
 
-from functions.wiring import reindexing, services, storage
+from functions.wiring import expiry, reindexing, services, storage
 
 if TYPE_CHECKING:
     from shared.model import DueJob
@@ -41,6 +44,7 @@ def register(app: func.FunctionApp, timers: Mapping[str, str]) -> None:
             return
         queue_due(parts.jobs, parts.queue, parts.clock(), timers, notice=registering().notice)
         _tidy()
+        expiry().step()
 
 
 def _ignore(_: "DueJob") -> None:

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
     from shared.begin import Services
+    from shared.expiry import ExpiryCheck
     from shared.ports import Secrets, SecretStore
     from shared.reindex import Reindexing
     from shared.storage import Storage
+    from shared.storage.endings import TableEndings
 
 # The SDKs log every request at INFO, addresses and tokens of pages included; what matters is in our own errors.
 for _chatty in ("azure", "httpx"):
@@ -80,6 +82,24 @@ def vault() -> "SecretStore | None":
     from shared.storage.open import utc_now
 
     return KeyVaultSecrets(app.key_vault, credential(), utc_now, max_age=app.secret_age)
+
+
+@cache
+def endings() -> "TableEndings":
+    """What is known of secrets that end soon."""
+    from shared.storage.endings import TableEndings
+    from shared.storage.table import Table
+
+    return TableEndings(Table(account().tables().get_table_client(f"{settings().prefix}jobs")))
+
+
+@cache
+def expiry() -> "ExpiryCheck":
+    """What looks for secrets that end soon."""
+    from shared.expiry import ExpiryCheck
+    from shared.storage.open import utc_now
+
+    return ExpiryCheck(storage().jobs, secrets(), vault(), endings(), utc_now)
 
 
 @cache

@@ -637,6 +637,21 @@ class SecretInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Ending:
+    """A secret or certificate that ends soon or has ended."""
+
+    #: Of the secret, or the path of the certificate's file.
+    name: str
+    ends: datetime
+    #: The enabled jobs that name it, by their ids.
+    jobs: tuple[str, ...]
+    #: ``ends`` is what the certificate says of itself; else the expiry that the vault keeps.
+    certificate: bool = False
+    #: The day on which it was last told (ISO 8601), in UTC.
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class DueJob:
     """A job that is due and that nobody has claimed yet."""
 

@@ -1,5 +1,6 @@
 """Job configs: list, create, read, replace, patch, delete, enable, disable."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter
@@ -39,8 +40,9 @@ from shared.api.records import (
 from shared.api.services import ApiServices
 from shared.api.views import JobPage, JobView, UnreadableJobView, state_view
 from shared.errors import Stale
+from shared.expiry import by_job, sentence
 from shared.jobs import Job
-from shared.model import JobRecord
+from shared.model import Ending, JobRecord
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
@@ -66,7 +68,10 @@ def list_jobs(
 ) -> JSONResponse:
     """List the jobs in the order of their ids."""
     records, following = read_page(lambda: services.jobs.page(limit=limit, cursor=cursor), cursor)
-    return page_answer(request, [_body(services, record) for record in records], following)
+    ending = by_job(services.endings.read())
+    return page_answer(
+        request, [_body(services, record, ending.get(record.job_id, [])) for record in records], following
+    )
 
 
 @router.post(
@@ -200,11 +205,14 @@ def _saved(services: ApiServices, job: Job, *, before: JobRecord | None) -> JSON
 def _answer(
     services: ApiServices, record: JobRecord, status: int = 200, *, check_secrets: bool = False, **headers: str
 ) -> JSONResponse:
-    body = _body(services, record, check_secrets=check_secrets)
+    ending = by_job(services.endings.read()).get(record.job_id, [])
+    body = _body(services, record, ending, check_secrets=check_secrets)
     return JSONResponse(body, status, headers={"ETag": etag(record), **headers})
 
 
-def _body(services: ApiServices, record: JobRecord, *, check_secrets: bool = False) -> dict[str, Any]:
+def _body(
+    services: ApiServices, record: JobRecord, ending: Sequence[Ending], *, check_secrets: bool = False
+) -> dict[str, Any]:
     state = state_view(record, services.clock())
     job = read_stored(record)
     if job is None:
@@ -218,5 +226,8 @@ def _body(services: ApiServices, record: JobRecord, *, check_secrets: bool = Fal
     return {
         **job.model_dump(mode="json", by_alias=True),
         "state": state.body(),
-        "warnings": warnings_of(job, services.secrets if check_secrets else None),
+        "warnings": [
+            *warnings_of(job, services.secrets if check_secrets else None),
+            *(sentence(each, services.clock()) for each in ending),
+        ],
     }

@@ -30,7 +30,7 @@ from shared.api.services import ApiServices
 from shared.api.views import View
 from shared.errors import ConfigInvalid
 from shared.jobs import load_job
-from shared.model import JobRecord, SecretInfo
+from shared.model import SecretInfo
 from shared.ports import JobStore, SecretStore, Settings
 from shared.signin.entra import SecretName
 
@@ -107,6 +107,7 @@ def put_secret(services: Services, name: _SecretName, body: JsonBody) -> JSONRes
     vault = _vault(services)
     with _vault_faults():
         stored = vault.put(name, value, expires=asked.expires)
+    services.endings.forget(name)
     return JSONResponse(_view(stored.name, stored, _by_key(_users(services.jobs)).get(name.lower(), [])).body())
 
 
@@ -132,12 +133,6 @@ def delete_secret(services: Services, name: _SecretName) -> Response:
     return Response(status_code=204)
 
 
-def names_in(record: JobRecord) -> frozenset[str]:
-    """The secrets that a job's runs ask for. Raises `ValidationError` where the stored config cannot be read."""
-    job = load_job(record)
-    return job.server.secret_names() | job.target.secret_names()
-
-
 def _users(jobs: JobStore) -> Mapping[str, list[str]]:
     """The ids of the jobs by the names of their secrets."""
     found: dict[str, list[str]] = defaultdict(list)
@@ -145,7 +140,7 @@ def _users(jobs: JobStore) -> Mapping[str, list[str]]:
     while True:
         for record in records:
             try:
-                for name in names_in(record):
+                for name in load_job(record).secret_names():
                     found[name].append(record.job_id)
             except ValidationError:
                 # A hand in the table: what it names cannot be told, and it cannot run.

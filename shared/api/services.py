@@ -1,11 +1,35 @@
 """What the Config API needs from outside."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from shared.connection import Way
-from shared.model import Clock
+from shared.model import Clock, Ending
 from shared.ports import JobStore, ParkedMessages, PurgedMessages, RunQueue, Secrets, SecretStore, TicketStore
+
+
+class Endings(Protocol):
+    """What is known of secrets and certificates that end soon."""
+
+    def read(self) -> Sequence[Ending]:
+        """The first to end first."""
+        ...
+
+    def forget(self, name: str) -> None:
+        """A new value was stored under this name."""
+        ...
+
+
+class NothingEnds:
+    """Nothing is known."""
+
+    def read(self) -> Sequence[Ending]:
+        """See `Endings`."""
+        return ()
+
+    def forget(self, name: str) -> None:
+        """See `Endings`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +51,4 @@ class ApiServices:
     way: Way = field(default_factory=Way)
     #: Where secrets can be written; None where they are in the environment or a file.
     vault: SecretStore | None = None
+    endings: Endings = field(default_factory=NothingEnds)

@@ -8,11 +8,13 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.connection import Stage, StageName, StageOutcome
+from shared.expiry import EARLY, sentence
 from shared.jobs import Job
 from shared.model import (
     Action,
     Address,
     CanaryState,
+    Ending,
     FieldValue,
     Health,
     JobRecord,
@@ -98,8 +100,12 @@ class JobPage(View):
 
 
 class AlarmView(View):
-    """A job that is not healthy."""
+    """What is wrong with a job."""
 
+    kind: Literal["health", "secret_expiring", "secret_expired"] = Field(
+        description="health: the job is not healthy. The others: a secret or certificate that it names ends soon, or "
+        "has ended."
+    )
     job_id: str
     job_name: str
     health: Health
@@ -108,7 +114,7 @@ class AlarmView(View):
 
 
 class AlarmsView(View):
-    """The jobs that are not healthy, in the order of their ids. Disabled ones are left out."""
+    """What is wrong with jobs, in the order of their ids. Disabled ones are left out."""
 
     items: list[AlarmView]
 
@@ -147,12 +153,32 @@ def _canary_view(canary: CanaryState, now: datetime) -> CanaryView | None:
 
 
 def alarm_view(record: JobRecord, now: datetime) -> AlarmView | None:
-    """What is wrong with a job, or None."""
+    """What is wrong with a job's health, or None."""
     stands = standing(record, now)
     if stands.health is Health.HEALTHY or not record.enabled:
         return None
     return AlarmView(
-        job_id=record.job_id, job_name=record.name, health=stands.health, since=stands.since, why=stands.why
+        kind="health",
+        job_id=record.job_id,
+        job_name=record.name,
+        health=stands.health,
+        since=stands.since,
+        why=stands.why,
+    )
+
+
+def ending_alarm(record: JobRecord, ending: Ending, now: datetime) -> AlarmView | None:
+    """What is wrong with a secret or certificate that a job names; None for a disabled job."""
+    if not record.enabled:
+        return None
+    ended = ending.ends <= now
+    return AlarmView(
+        kind="secret_expired" if ended else "secret_expiring",
+        job_id=record.job_id,
+        job_name=record.name,
+        health=standing(record, now).health,
+        since=ending.ends if ended else ending.ends - EARLY,
+        why=sentence(ending, now),
     )
 
 

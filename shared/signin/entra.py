@@ -214,7 +214,7 @@ def credential_for(sign_in: AnyEntraSignIn, secrets: Secrets, cloud: Cloud) -> "
     """
     from shared.signin.credential import EntraCredential
 
-    proof = _proof(sign_in, secrets)
+    proof = proof_of(sign_in, secrets)
     digest = hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in proof)).digest()
     with _lock:
         known = _credentials.get((sign_in, cloud))
@@ -248,7 +248,7 @@ def claims_in(access_token: str) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _proof(sign_in: AnyEntraSignIn, secrets: Secrets) -> tuple[bytes, ...]:
+def proof_of(sign_in: AnyEntraSignIn, secrets: Secrets) -> tuple[bytes, ...]:
     """What proves the identity, as far as it is ours to keep: the client secret, or certificate and password."""
     match sign_in:
         case ClientSecret():
