@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 #: Sleeps until its input ends, which it does when the parent is gone even by SIGKILL, then kills the process group.
@@ -23,13 +23,20 @@ class ChildFailed(RuntimeError):
 class Child:
     """One process in a group of its own. Its output (both streams) is read all the time; the last lines are kept.
 
-    Safe to share between threads.
+    ``log`` gets all of them, after what is in it. Safe to share between threads.
     """
 
     def __init__(
-        self, name: str, command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        log: Path | None = None,
     ) -> None:
         self.name = name
+        self._log = log
         self._lines: deque[str] = deque(maxlen=500)
         self._changed = threading.Condition()
         self._ended = False
@@ -120,8 +127,10 @@ class Child:
 
     def _read(self) -> None:
         assert self._process.stdout is not None  # noqa: S101 - for the type checker: we asked for a pipe
-        with self._process.stdout as output:
+        with self._process.stdout as output, self._log.open("a", buffering=1) if self._log else nullcontext() as log:
             for line in output:
+                if log:
+                    log.write(line)
                 with self._changed:
                     self._lines.append(line.rstrip("\n"))
                     self._changed.notify_all()

@@ -23,20 +23,24 @@ class HostProcess:
     """``python -m dev.host`` on a free port, for the length of a ``with`` block.
 
     ``settings`` are its app settings, over this process's environment; ``events`` is the file that it appends its
-    events to. `start` after `stop` or `kill` starts another one, on another port, with the same events file.
+    events to, ``log`` the one for all that it prints. `start` after `stop` or `kill` starts another one, on another
+    port, with the same files.
     """
 
-    def __init__(self, app_dir: Path, *, settings: Mapping[str, str], events: Path, grace: float = 10) -> None:
+    def __init__(
+        self, app_dir: Path, *, settings: Mapping[str, str], events: Path, log: Path | None = None, grace: float = 10
+    ) -> None:
         self._command = [sys.executable, "-m", "dev.host", "--port", "0"]
         self._command += ["--app-dir", str(app_dir), "--events", str(events), "--grace", str(grace)]
         self._environment = {**os.environ, **settings}
         self._events = events
+        self._log = log
         self._child: Child | None = None
         self.url = ""
 
     def start(self) -> None:
         """Return when it is ready. Raises `ChildFailed` with the last lines that it printed."""
-        self._child = Child("The local host", self._command, env=self._environment, cwd=PROJECT)
+        self._child = Child("The local host", self._command, env=self._environment, cwd=PROJECT, log=self._log)
         try:
             self.url = self._child.wait_for(r"^ready (\S+)", timeout=_START_SECONDS)[1]
         except BaseException:

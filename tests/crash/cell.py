@@ -17,6 +17,7 @@ from dev.azurite import Azurite
 from shared.model import Trigger
 from shared.storage import open_storage
 from tests.crash.scene import Scene, Verdict
+from tests.crash.witness import WITNESSED
 from tests.crash.worker import Order
 from tests.run.real import Tables
 from tests.servers.counterparts import Counterparts
@@ -26,6 +27,8 @@ _ROOT = Path(__file__).resolve().parents[2]
 #: After so many runs a job that still is not quiet is stuck.
 _RUNS = 6
 _HOUR = 3_600.0
+#: What the file of another instance that asks is called besides.
+_OTHER = "-other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +68,15 @@ class Cells:
         self._worker.stdin.close()
         self._resources.close()
 
-    def points(self, *before: Strike) -> list[str]:
-        """The points of a run that nothing happens to, after runs that these happened to."""
+    def points(self, *before: Strike) -> tuple[list[str], Verdict]:
+        """The points of a run that nothing happens to, after runs that these happened to; and how that ends."""
         scene, order = self._job()
         for strike in before:
             self._strike(order, strike)
             order = self._later(order)
         self._run(order)
-        verdict = scene.judge()
-        assert not verdict.faults, f"{self._kind}: not even without a strike: {verdict.faults}"
-        return [line for line in Path(order.told).read_text().splitlines() if not line.startswith("outcome")]
+        points = [line for line in Path(order.told).read_text().splitlines() if not line.startswith("outcome")]
+        return points, self._judge(scene)
 
     def strike(self, *strikes: Strike) -> Verdict:
         """Let one run after another be struck, then let runs go on as the sweep would start them, and judge."""
@@ -90,20 +92,26 @@ class Cells:
             os.kill(pid, signal.SIGCONT)
             self._ask(json.dumps({"wait": pid}))
             order = self._until_quiet(scene, order)
-        return replace(scene.judge(), struck=struck)
+        return replace(self._judge(scene), struck=struck)
 
     def hold(self, point: str) -> tuple[bool, Verdict]:
         """While one instance stands at ``point``, another one asks; then the first is killed. Did the other wait?"""
         scene, order = self._job()
         pid = self._strike(order, Strike(point, pause=True))
         assert pid, f"{self._kind}: no run came to {point}"
-        other = replace(order, trigger=Trigger.MANUAL, told=f"{order.told}-other")
+        other = replace(order, trigger=Trigger.MANUAL, told=f"{order.told}{_OTHER}")
         self._run(other)
         waited = "outcome none" in Path(other.told).read_text()
         os.kill(pid, signal.SIGKILL)
         self._ask(json.dumps({"wait": pid}))
         order = self._until_quiet(scene, self._later(order))
-        return waited, scene.judge()
+        return waited, self._judge(scene)
+
+    def _judge(self, scene: Scene) -> Verdict:
+        """What is there in the end, and what its runs did too early."""
+        files = [self._folder / f"{scene.name}{other}{WITNESSED}" for other in ("", _OTHER)]
+        early = [line for file in files if file.exists() for line in file.read_text().splitlines()]
+        return replace(scene.judge(), early=tuple(early))
 
     # --- runs --------------------------------------------------------------------------------------------------------
 

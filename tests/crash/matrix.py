@@ -2,6 +2,7 @@
 
 For each connector, over the `table` target, on Azurite:
 
+- undisturbed;
 - killed (SIGKILL) at every point of a run;
 - paused there (SIGSTOP) until other runs have done everything an hour later, then let go on (SIGCONT);
 - killed twice in a row, at points chosen by the seed;
@@ -37,6 +38,7 @@ class Outcome:
     """What was found for one connector: verdicts by point or pair of points, for each kind of strike."""
 
     kind: str
+    undisturbed: dict[str, Verdict] = field(default_factory=dict)
     killed: dict[str, Verdict] = field(default_factory=dict)
     paused: dict[str, Verdict] = field(default_factory=dict)
     twice: dict[str, Verdict] = field(default_factory=dict)
@@ -47,6 +49,7 @@ class Outcome:
     def groups(self) -> dict[str, dict[str, Verdict]]:
         """All of them, by what happened."""
         return {
+            "undisturbed": self.undisturbed,
             "killed": self.killed,
             "paused, overtaken, let go on": self.paused,
             "killed twice in a row": self.twice,
@@ -72,13 +75,14 @@ def every(points: Sequence[str], step: int, first: int = 0) -> Sequence[str]:
 
 def strike_all(cells: Cells, kind: str, *, step: int = 1, first: int = 0, twice: int = _TWICE) -> Outcome:
     """Strike a connector at every ``step``-th point of each sort, beginning with ``first``."""
-    points = cells.points()
+    points, whole = cells.points()
     held = [point for point in points if _is_held(point, points)]
     chance = random.Random(f"{_SEED} {kind}")
     pairs = [(chance.choice(points), chance.choice(points)) for _ in range(twice)]
-    reconciling = cells.points(_RECONCILED)
+    reconciling, reconciled = cells.points(_RECONCILED)
     return Outcome(
         kind,
+        undisturbed={"a run": whole, "a run that reconciles": reconciled},
         killed={point: _struck(cells, Strike(point)) for point in every(points, step, first)},
         paused={point: _struck(cells, Strike(point, pause=True)) for point in every(points, 2 * step, first)},
         # The second strike may find nothing left to do, and so not come to its point.
@@ -142,7 +146,9 @@ def _sum(verdicts: Iterable[Verdict]) -> str:
         lambda one: one.doubled,
         lambda one: one.stuck,
     )
-    return f"{len(found)} cells: {'/'.join(str(sum(len(kind(one)) for one in found)) for kind in kinds)}"
+    early = sum(len(one.early) for one in found)
+    counts = "/".join(str(sum(len(kind(one)) for one in found)) for kind in kinds)
+    return f"{len(found)} cells: {counts}{f', {early} early' if early else ''}"
 
 
 def _in_order(lists: Sequence[Sequence[str]]) -> list[str]:

@@ -48,6 +48,8 @@ class Points:
     #: What to send to ourselves: SIGKILL ends the process there, SIGSTOP pauses it.
     signal: int = signal.SIGKILL
     passed: list[str] = field(default_factory=list)
+    #: Told what is about to be done to which originals.
+    witness: Callable[[str, Sequence[MessageRef]], None] = lambda _what, _refs: None
     _counts: Counter[str] = field(default_factory=Counter)
 
     def call(self, name: str, act: Callable[[], T]) -> T:
@@ -165,9 +167,11 @@ class _Mailbox:
             yield one
 
     def dispose(self, refs: Sequence[MessageRef], disposition: Disposition) -> Sequence[Disposed]:
+        self._points.witness("disposition", refs)
         return self._points.call("dispose", lambda: self._inner.dispose(refs, disposition))
 
     def purge(self, refs: Sequence[MessageRef]) -> Sequence[Disposed]:
+        self._points.witness("purge", refs)
         return self._points.call("purge", lambda: self._inner.purge(refs))
 
     def still_there(self, refs: Sequence[MessageRef]) -> frozenset[MessageKey]:

@@ -28,16 +28,19 @@ class Verdict:
     lost: tuple[str, ...] = ()
     doubled: tuple[str, ...] = ()
     stuck: tuple[str, ...] = ()
+    #: Originals that were touched before the ledger had the outcome, whatever came of it.
+    early: tuple[str, ...] = ()
     #: How many of the strikes hit.
     struck: int = 0
 
     def __str__(self) -> str:
-        return f"{len(self.lost)}/{len(self.doubled)}/{len(self.stuck)}"
+        counts = f"{len(self.lost)}/{len(self.doubled)}/{len(self.stuck)}"
+        return f"{counts}, {len(self.early)} early" if self.early else counts
 
     @property
     def faults(self) -> tuple[str, ...]:
         """All of them."""
-        return (*self.lost, *self.doubled, *self.stuck)
+        return (*self.lost, *self.doubled, *self.stuck, *self.early)
 
 
 class Scene:

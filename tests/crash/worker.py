@@ -19,6 +19,8 @@ from shared.run import run_job
 from shared.storage import open_storage
 from tests.crash.points import Points
 from tests.crash.poison import parse_unless_poison
+from tests.crash.witness import WITNESSED, Witness
+from tests.run.real import Tables
 from tests.servers.counterparts import GivenSecret, opener
 
 
@@ -45,7 +47,8 @@ class Order:
 
 def perform(order: Order) -> None:
     """The run."""
-    points = Points(order.strike_at, order.signal)
+    witness = Witness(Tables(order, order.prefix), order.job_id, Path(f"{order.told}{WITNESSED}"))
+    points = Points(order.strike_at, order.signal, witness=witness.look)
 
     def clock() -> datetime:
         return datetime.now(UTC) + timedelta(seconds=order.ahead_seconds)

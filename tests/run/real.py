@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from azure.data.tables import TableServiceClient, UpdateMode
 
@@ -125,11 +125,20 @@ class Real:
         return {subject_of(stored.data): " ".join(sorted(stored.flags)) for stored in self.dovecot.messages(self.user)}
 
 
+class Account(Protocol):
+    """What says where storage is."""
+
+    @property
+    def connection_string(self) -> str:
+        """As the SDKs take it."""
+        ...
+
+
 class Tables:
     """The rows of the tables, read with the SDK alone."""
 
-    def __init__(self, azurite: Azurite, prefix: str) -> None:
-        self._service = TableServiceClient.from_connection_string(azurite.connection_string)
+    def __init__(self, account: Account, prefix: str) -> None:
+        self._service = TableServiceClient.from_connection_string(account.connection_string)
         self._prefix = prefix
 
     def rows(self, table: str, begin: str, *, where: str = "") -> list[dict[str, Any]]:

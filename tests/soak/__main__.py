@@ -61,7 +61,7 @@ class Outcome:
 def soak(minutes: float, seed: int, tell: Callable[[str], None]) -> Outcome:
     """The whole of it."""
     rates = Rates() if minutes >= _WHOLE / 3 else Rates(mail=2, burst=25, run_now=4, cut=5, kill=20, pause=30, change=6)
-    with Stage() as stage:
+    with Stage(_OUTPUT) as stage:
         for box in stage.boxes:
             box.begin()
             stage.call("PUT", f"/api/jobs/{box.job_id}", box.document, until=lambda: False)
@@ -219,7 +219,6 @@ def main() -> int:
     minutes = float(sys.argv[1]) if len(sys.argv) > 1 else float(_WHOLE)
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(10_000)
     outcome = soak(minutes, seed, lambda line: print(line, flush=True))  # noqa: T201 (for people)
-    _OUTPUT.mkdir(parents=True, exist_ok=True)
     kept = _kept(outcome)
     (_OUTPUT / "soak.json").write_text(json.dumps(kept))
     draw(kept, _OUTPUT / "soak.png")

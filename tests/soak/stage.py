@@ -77,7 +77,9 @@ class Instance:
 class Stage:
     """Everything, started. A context manager; leave it to end it all."""
 
-    def __init__(self) -> None:
+    def __init__(self, output: Path) -> None:
+        """``output`` is for what the hosts print."""
+        self._output = output
         self._resources = ExitStack()
         self._pause = threading.Event()
 
@@ -103,10 +105,8 @@ class Stage:
             **self._identity(),
         }
         self.tables = Tables(self.azurite, PREFIX)
-        self.hosts = [
-            Instance(name, HostProcess(PROJECT, settings=settings, events=folders[2] / name))
-            for name in ("killed again and again", "never killed")
-        ]
+        self._output.mkdir(parents=True, exist_ok=True)
+        self.hosts = [self._host(name, settings, folders[2]) for name in ("killed again and again", "never killed")]
         for host in self.hosts:
             host.start()
             self._resources.callback(host.process.kill)
@@ -119,6 +119,11 @@ class Stage:
             if box.wire:
                 box.wire.__exit__(None, None, None)
         self._resources.close()
+
+    def _host(self, name: str, settings: Mapping[str, str], folder: Path) -> Instance:
+        log = self._output / f"{name.replace(' ', '-')}.log"
+        log.unlink(missing_ok=True)
+        return Instance(name, HostProcess(PROJECT, settings=settings, events=folder / name, log=log))
 
     def _identity(self) -> Mapping[str, str]:
         handler = type("_Bound", (_Identity,), {"tokens": self.servers.graph.tokens})
