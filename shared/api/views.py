@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.connection import Stage, StageName, StageOutcome
 from shared.expiry import EARLY, sentence
 from shared.jobs import Job
+from shared.mime.replies import sections
 from shared.model import (
     Action,
     Address,
@@ -318,7 +319,10 @@ class EntryView(View):
     cc: list[AddressView]
     subject: str
     date: datetime
-    text: str
+    new_text: str = Field(description="What the sender wrote this time, without quotations and signature.")
+    signature: str
+    history: str = Field(description="What the message quotes of earlier ones.")
+    text: str = Field(description="All of it, as it came.")
     html: str | None = Field(description="Sanitised. Show it in a sandbox all the same.")
     message_id: str | None
     attachments: list[AttachmentView]
@@ -381,6 +385,7 @@ def _summary(ticket: Ticket) -> dict[str, Any]:
 
 def _entry(ticket_id: str, entry: TicketEntry) -> EntryView:
     here = f"/api/tickets/{quote(ticket_id, safe='')}/entries/{quote(entry.entry_id, safe='')}/attachments"
+    taken_apart = sections(entry.text, entry.subject)
     return EntryView(
         id=entry.entry_id,
         action=entry.action,
@@ -389,6 +394,9 @@ def _entry(ticket_id: str, entry: TicketEntry) -> EntryView:
         cc=_addresses(entry.cc),
         subject=entry.subject,
         date=entry.date,
+        new_text=taken_apart.new,
+        signature=taken_apart.signature,
+        history=taken_apart.history,
         text=entry.text,
         html=entry.html,
         message_id=entry.message_id,

@@ -1,5 +1,6 @@
 """Tickets and their attachments over HTTP."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -40,6 +41,20 @@ def test_a_ticket_is_read_with_its_entries(world: World) -> None:
     (attachment,) = first["attachments"]
     assert (attachment["name"], attachment["size"]) == ("plan.txt", 5)
     assert world.client.get(attachment["href"]).content == b"12345"
+
+
+def test_an_entry_shows_what_is_new_in_it_first(world: World) -> None:
+    """What was written this time, the signature and what is quoted stand apart; all of it is there as well."""
+    found = add(world)
+    text = "It works.\n\n-- \nAnn\n\nOn 19 Nov 2026 Desk <desk@example.org> wrote:\n> Try again."
+    reply = make_reply(2, found)
+    message = replace(reply.delivery.message, text=text)
+    world.storage.tickets.add([replace(reply, delivery=replace(reply.delivery, message=message))])
+    entry = world.client.get(f"/api/tickets/{found}").json()["entries"][1]
+    assert (entry["new_text"], entry["signature"]) == ("It works.", "-- \nAnn")
+    assert entry["history"] == "On 19 Nov 2026 Desk <desk@example.org> wrote:\n> Try again."
+    assert entry["text"] == text
+    assert list(entry).index("new_text") < list(entry).index("text")
 
 
 def test_tickets_are_listed_newest_first_in_pages_and_by_job(world: World) -> None:

@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from shared.mime import cms, intext, invitation, limits, parse, rtf, structure, tnef
+from shared.mime import cms, intext, invitation, limits, parse, rtf, sections, structure, tnef
 from shared.mime.markup import sanitise
 from shared.mime.readable import readable
 from shared.mime.reading import Reading
+from shared.mime.text import clean
 from shared.model import TicketStatus, TicketSummary
 from shared.routing import RoutingSettings, refers_to, route
-from tests.mime.promises import check, check_html
+from tests.mime.promises import check, check_html, check_sections
 
 SEEDS = Path(__file__).parent / "seeds"
 MAIL = Path(__file__).parents[1] / "data" / "mail"
@@ -20,6 +21,12 @@ NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 def parsing(data: bytes) -> None:
     """Bytes to a message."""
     check(parse(data), data)
+
+
+def replies(data: bytes) -> None:
+    """A text to what is new in it, its signature and its history."""
+    subject, _, text = clean(data.decode("utf-8", "replace")).partition("\n")
+    check_sections(sections(text, subject), text)
 
 
 def html(data: bytes) -> None:
@@ -62,7 +69,13 @@ def routing(data: bytes) -> None:
     assert decision.evidence
 
 
-WAYS: dict[str, Callable[[bytes], None]] = {"parse": parsing, "html": html, "forms": forms, "routing": routing}
+WAYS: dict[str, Callable[[bytes], None]] = {
+    "parse": parsing,
+    "html": html,
+    "forms": forms,
+    "replies": replies,
+    "routing": routing,
+}
 
 
 def seeds(way: str) -> Iterator[bytes]:
@@ -73,6 +86,9 @@ def seeds(way: str) -> Iterator[bytes]:
         raw = path.read_bytes()
         if way in ("parse", "routing"):
             yield raw
+        elif way == "replies":
+            message = parse(raw)
+            yield f"{message.subject}\n{message.text}".encode()
         else:
             yield from _of_parts(raw, way)
 

@@ -3,6 +3,8 @@
 import base64
 import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.mime import tnef_bytes as tnef
@@ -140,6 +142,101 @@ def winmail_without_its_type() -> bytes:
 def winmail_not_one() -> bytes:
     """It has the name and the type, and is none."""
     return with_winmail(b"PK\x03\x04 surely not", "See attachment")
+
+
+# --- replies of the common mail programs, by language ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Tongue:
+    """How mail programs put things in one language."""
+
+    text: str
+    closing: str
+    #: Gmail's line above a quotation.
+    wrote: str
+    #: Outlook's labels: from, sent, to, subject.
+    labels: tuple[str, str, str, str]
+
+
+TONGUES = {
+    "en": Tongue(
+        "It works again.",
+        "Kind regards,",
+        "On Thu, 19 Nov 2026 at 16:05, Desk <help@example.org> wrote:",
+        ("From:", "Sent:", "To:", "Subject:"),
+    ),
+    "de": Tongue(
+        "Es geht wieder, schöne Grüße auch an alle.",
+        "Mit freundlichen Grüßen",
+        "Am Do., 19. Nov. 2026 um 16:05 Uhr schrieb Desk <\nhelp@example.org>:",
+        ("Von:", "Gesendet:", "An:", "Betreff:"),
+    ),
+    "fr": Tongue(
+        "Ça marche à nouveau.",
+        "Cordialement,",
+        "Le jeu. 19 nov. 2026 à 16:05, Desk <help@example.org> a écrit :",
+        ("De :", "Envoyé :", "À :", "Objet :"),
+    ),
+    "es": Tongue(
+        "Ya funciona.",
+        "Un saludo,",
+        "El jue, 19 nov 2026 a las 16:05, Desk (<help@example.org>) escribió:",
+        ("De:", "Enviado el:", "Para:", "Asunto:"),
+    ),
+    "nl": Tongue(
+        "Het werkt weer.",
+        "Met vriendelijke groet,",
+        "Op do 19 nov 2026 om 16:05 schreef Desk <help@example.org>:",
+        ("Van:", "Verzonden:", "Aan:", "Onderwerp:"),
+    ),
+    "it": Tongue(
+        "Funziona di nuovo.",
+        "Cordiali saluti",
+        "Il giorno gio 19 nov 2026 alle ore 16:05 Desk <help@example.org> ha\nscritto:",
+        ("Da:", "Inviato:", "A:", "Oggetto:"),
+    ),
+    "pl": Tongue(
+        "Znowu działa.",
+        "Pozdrawiam",
+        "czw., 19 lis 2026 o 16:05 Desk <help@example.org> napisał(a):",
+        ("Od:", "Wysłano:", "Do:", "Temat:"),
+    ),
+}
+
+
+def gmail(tongue: Tongue) -> bytes:
+    """Text and HTML; the quotation marked in both."""
+    text = f"{tongue.text}\n\n{tongue.closing}\nAnn\n\n{tongue.wrote}\n\n> Did you try it off and on?\n>\n> Desk\n"
+    wrote = tongue.wrote.replace("\n", " ").replace("<", "&lt;").replace(">", "&gt;")
+    page = (
+        f'<div dir="ltr"><div>{tongue.text}</div><div><br></div><div>{tongue.closing}</div><div>Ann</div></div><br>'
+        f'<div class="gmail_quote"><div dir="ltr" class="gmail_attr">{wrote}<br></div>'
+        '<blockquote class="gmail_quote" style="margin:0">Did you try it off and on?<br><br>Desk</blockquote></div>'
+    )
+    return head("Re: Printer") + mixed(
+        b"Content-Type: text/plain; charset=utf-8\n\n" + text.encode(),
+        b"Content-Type: text/html; charset=utf-8\n\n" + page.encode(),
+        kind="alternative",
+    )
+
+
+def outlook(tongue: Tongue) -> bytes:
+    """HTML alone; below it the header of what it answers to."""
+    sender, sent, to, subject = tongue.labels
+    page = (
+        f'<html><body><div class="WordSection1"><p class="MsoNormal">{tongue.text}<o:p></o:p></p>'
+        f'<p class="MsoNormal">&nbsp;</p><p class="MsoNormal">{tongue.closing}<br>Ann</p><div><div style="border:none;'
+        f'border-top:solid #E1E1E1 1.0pt"><p class="MsoNormal"><b>{sender}</b> Desk &lt;help@example.org&gt; <br>'
+        f"<b>{sent}</b> 2026-11-19 16:05<br><b>{to}</b> Ann &lt;ann@example.com&gt;<br><b>{subject}</b> Printer</p></div>"
+        "</div><p>Did you try it off and on?</p></div></body></html>"
+    )
+    return head("RE: Printer") + base64_part("text/html; charset=utf-8", page.encode())
+
+
+for language, tongue in TONGUES.items():
+    MAILS[f"reply-gmail-{language}"] = partial(gmail, tongue)
+    MAILS[f"reply-outlook-{language}"] = partial(outlook, tongue)
 
 
 # --- S/MIME -----------------------------------------------------------------------------------------------------------

@@ -2,10 +2,11 @@
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable
 from html.parser import HTMLParser
 
-from shared.mime import limits
+from shared.mime import Sections, limits, sections
 from shared.model import Message
 
 _FORBIDDEN = re.compile('[\x00-\x1f\x7f-\x9f<>:"/\\\\|?*\u202a-\u202e\u2066-\u2069]')
@@ -109,10 +110,18 @@ def check(message: Message, raw: bytes) -> None:
         text.encode()  # nothing that cannot be stored
         assert not _CONTROLS.search(text)
     check_html(message.html or "")
+    check_sections(sections(message.text, message.subject), message.text)
     assert message.date is None or message.date.utcoffset() is not None
     if report := message.report:
         assert len(report.recipients) <= limits.REPORTED
         assert report.message_id not in report.references
+
+
+def check_sections(found: Sections, text: str) -> None:
+    """Every line of the text is in one of its sections, as often as in the text; something is new if anything is there."""
+    kept = (line for part in (found.new, found.signature, found.history) for line in part.split("\n") if line.strip())
+    assert Counter(kept) == Counter(line for line in text.split("\n") if line.strip())
+    assert bool(found.new.strip()) == bool(text.strip())
 
 
 def check_names(found: Iterable[str]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.mime import parse
+from shared.mime import Sections, parse, sections
 from shared.model import Message, Report
 
 MAIL = Path(__file__).parents[1] / "data" / "mail"
@@ -26,6 +26,7 @@ USUAL: dict[str, Any] = {
     "defects": [],
     "attachments": [],
     "report": {},
+    "sections": {},
 }
 
 
@@ -51,7 +52,15 @@ def seen(message: Message) -> dict[str, Any]:
             for one in message.attachments
         ],
         "report": reported(message.report) if message.report else {},
+        "sections": taken_apart(sections(message.text, message.subject)),
     }
+
+
+def taken_apart(found: Sections) -> dict[str, str]:
+    """The sections of a text; nothing where all of it is new."""
+    if not found.signature and not found.history:
+        return {}
+    return {"new": found.new, "signature": found.signature, "history": found.history}
 
 
 def reported(report: Report) -> dict[str, Any]:

@@ -8,13 +8,13 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.mime import names, parse
+from shared.mime import names, parse, sections
 from shared.mime.addresses import addresses
 from shared.mime.charsets import decode
 from shared.mime.header import words
 from shared.mime.markup import sanitise
 from shared.mime.reading import Reading
-from tests.mime.promises import check, check_html, check_names
+from tests.mime.promises import check, check_html, check_names, check_sections
 
 MAIL = Path(__file__).parents[1] / "data" / "mail"
 
@@ -115,3 +115,18 @@ def test_addresses_come_back(emails: list[str], data: st.DataObject) -> None:
     name = st.text(alphabet='abc "\\,;:<>()@.é', max_size=10)
     raw = ", ".join(formataddr((data.draw(name), email)) for email in emails)
     assert [address.email for address in addresses(raw.encode(), "To", Reading())] == emails
+
+
+LINES = st.sampled_from(
+    """|  |hello|> quoted|On Fri, 20 Nov 2026 Ann <a@example.com> wrote:|From: Ann|Sent: today|To: us|Subject: x|-- |Thanks
+    |Sent from my iPhone|-----Original Message-----|______________|a@b.c>:|---------- Forwarded message ---------
+    |Am 20.11.2026 schrieb Ann|What about that, then?""".replace("\n    ", "").split("|")
+)
+
+
+@settings(max_examples=300)
+@given(st.lists(LINES, max_size=20), st.sampled_from(["", "Re: x", "FW: x"]))
+def test_no_line_of_a_text_is_lost(lines: list[str], subject: str) -> None:
+    """However marks, quotations and signatures follow each other, each line is in one section."""
+    text = "\n".join(lines)
+    check_sections(sections(text, subject), text)
