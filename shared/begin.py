@@ -12,6 +12,7 @@ from shared.circuit import Circuit
 from shared.connectors import BySmtp, connector_for, post_by_smtp
 from shared.errors import ConfigInvalid, LeaseHeld, Stale
 from shared.jobs import load_job
+from shared.metrics import run_began
 from shared.mime import parse
 from shared.model import Clock, JobRecord, Message, RunOutcome, RunReport, Trigger
 from shared.ports import (
@@ -106,7 +107,7 @@ def begin(job_id: str, trigger: Trigger, services: Services, *, run_id: str = ""
         again = trigger is Trigger.MANUAL and _on_record(services.jobs, job_id, run_id)
         claim = _claim(record, now, trigger, "" if again else run_id)
         try:
-            return services.jobs.begin(record, claim)
+            lease = services.jobs.begin(record, claim)
         except LeaseHeld as held:
             _log.info("Job %s: %s This run ends at once.", job_id, held)
             if trigger is Trigger.MANUAL and record.state.lease_run != run_id:
@@ -115,6 +116,8 @@ def begin(job_id: str, trigger: Trigger, services: Services, *, run_id: str = ""
         except Stale:
             # Somebody claimed or changed the job between our two requests: look again.
             continue
+        run_began(job_id, trigger, record.state.next_due, now)
+        return lease
     return None
 
 

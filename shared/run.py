@@ -51,6 +51,7 @@ from shared.events import Event, tell
 from shared.jobs import Job, load_job
 from shared.judging import Judge
 from shared.ledger import LedgerEntry, Stage, batches, claim, claimable, suspicious, worn_out
+from shared.metrics import run_ended
 from shared.model import (
     KEPT,
     Action,
@@ -530,6 +531,7 @@ class Run:
         missing = self._canary.missing()
         health = health_after(fault, failures, waits=bool(waits or missing))
         report = self._tally.report(outcome, now)
+        still_waiting = waiting_since or (before.waiting_since if fault else None)
         self._lease.finish(
             RunEnding(
                 report=report,
@@ -537,13 +539,14 @@ class Run:
                 failures=failures,
                 health=health,
                 last_error=str(fault or waits or missing),
-                waiting_since=waiting_since or (before.waiting_since if fault else None),
+                waiting_since=still_waiting,
                 unfinished=bool(self._open) or not self._open_is_known,
                 cursor=self._cursor,
                 canary=self._canary.ending,
                 reviewed=self._reviewed,
             )
         )
+        run_ended(report, still_waiting)
         for event, sentence in events_after(before, health, fault, waits, missing):
             tell(_log, event, f"run {self._run_id}: {sentence}", job=self._record.job_id)
         if outcome is RunOutcome.CONTINUED:
