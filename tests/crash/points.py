@@ -36,6 +36,7 @@ from shared.ports import (
     Target,
     TargetRequest,
 )
+from tests.crash.witness import Witness
 
 T = TypeVar("T")
 
@@ -48,8 +49,8 @@ class Points:
     #: What to send to ourselves: SIGKILL ends the process there, SIGSTOP pauses it.
     signal: int = signal.SIGKILL
     passed: list[str] = field(default_factory=list)
-    #: Told what is about to be done to which originals.
-    witness: Callable[[str, Sequence[MessageRef]], None] = lambda _what, _refs: None
+    #: Looks on; None: nobody does.
+    witness: Witness | None = None
     _counts: Counter[str] = field(default_factory=Counter)
 
     def call(self, name: str, act: Callable[[], T]) -> T:
@@ -144,6 +145,8 @@ class _Target:
         return self._points.call("look up tickets", lambda: self._inner.look_up(ticket_ids))
 
     def apply(self, deliveries: Sequence[Delivery]) -> Sequence[Delivered | Any]:
+        if self._points.witness:
+            self._points.witness.before_delivery([delivery.key for delivery in deliveries])
         return self._points.call("deliver", lambda: self._inner.apply(deliveries))
 
 
@@ -167,11 +170,13 @@ class _Mailbox:
             yield one
 
     def dispose(self, refs: Sequence[MessageRef], disposition: Disposition) -> Sequence[Disposed]:
-        self._points.witness("disposition", refs)
+        if self._points.witness:
+            self._points.witness.before("disposition", refs)
         return self._points.call("dispose", lambda: self._inner.dispose(refs, disposition))
 
     def purge(self, refs: Sequence[MessageRef]) -> Sequence[Disposed]:
-        self._points.witness("purge", refs)
+        if self._points.witness:
+            self._points.witness.before("purge", refs)
         return self._points.call("purge", lambda: self._inner.purge(refs))
 
     def still_there(self, refs: Sequence[MessageRef]) -> frozenset[MessageKey]:

@@ -48,7 +48,7 @@ class Order:
 def perform(order: Order) -> None:
     """The run."""
     witness = Witness(Tables(order, order.prefix), order.job_id, Path(f"{order.told}{WITNESSED}"))
-    points = Points(order.strike_at, order.signal, witness=witness.look)
+    points = Points(order.strike_at, order.signal, witness=witness)
 
     def clock() -> datetime:
         return datetime.now(UTC) + timedelta(seconds=order.ahead_seconds)
