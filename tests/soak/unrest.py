@@ -22,6 +22,7 @@ _HOWS: tuple[How, ...] = get_args(How)
 #: A half-open connection costs a run a minute; the others cost it nothing but themselves.
 _HOW_WEIGHTS = [1 if how == "silence" else 4 for how in _HOWS]
 _OCTETS = 60_000
+_SLOW_SECONDS = 15.0
 #: Each is a change of what is there, every minute of every day, and so is null, which is the default.
 _SCHEDULES: Sequence[dict[str, Any] | None] = (
     None,
@@ -137,6 +138,10 @@ class Unrest:
         (how,), octets = chance.choices(_HOWS, _HOW_WEIGHTS), chance.randrange(_OCTETS)
         self._stage.wires[name].cut_after(octets, how)
         self._tell("cuts planned", f"the wire to {name} breaks after {octets} octets: {how}")
+        if how == "slow":
+            # It stays so for everything that comes, until it is whole again.
+            self._stop.wait(_SLOW_SECONDS)
+            self._stage.wires[name].clear()
 
     def _kill(self, host: Instance, chance: random.Random) -> None:  # noqa: ARG002 (when is its only choice)
         self._strike(f"{host.name}: killed (SIGKILL), start {host.starts}", "kills")
