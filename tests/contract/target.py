@@ -130,7 +130,7 @@ class TargetContract:
             world.crash_at(nth)
             try:
                 world.open().apply([delivery])
-            except Crash:
+            except (Crash, Unavailable):
                 crashed = True
             else:
                 crashed = False
@@ -155,7 +155,7 @@ class TargetContract:
             world.crash_at(nth)
             try:  # noqa: SIM105 (where the steps are fewer, nobody dies)
                 world.open().apply(deliveries)
-            except Crash:
+            except (Crash, Unavailable):
                 pass
             world.recover()
             one, two, three = ids(world.open().apply(deliveries))

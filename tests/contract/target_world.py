@@ -19,6 +19,36 @@ class Crash(BaseException):
     """The end of a worker, which no ``except Exception`` survives."""
 
 
+class Fuse:
+    """Counts what a worker does outside; from the chosen one on, everything is the end of it.
+
+    Servers call `burns` before and after each effect, and give no answer where it holds; storage calls `burn`.
+    """
+
+    def __init__(self) -> None:
+        self._left: int | None = None
+
+    def light(self, nth: int) -> None:
+        """The ``nth`` step from now is the last."""
+        self._left = nth
+
+    def put_out(self) -> None:
+        """Nothing is the last."""
+        self._left = None
+
+    def burns(self) -> bool:
+        """One step: is it over?"""
+        if self._left is None:
+            return False
+        self._left -= 1
+        return self._left <= 0
+
+    def burn(self) -> None:
+        """One step. Raises `Crash` where it is over."""
+        if self.burns():
+            raise Crash
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One message within a ticket, as people there see it."""

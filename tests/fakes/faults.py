@@ -10,7 +10,7 @@
 A killed worker is a `BaseException` that lasts: nothing that runs on the way out can store anything any more.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
@@ -31,6 +31,8 @@ class Faults:
     def __init__(self) -> None:
         #: The names of all writes that were asked for, in their order, whether they failed or not.
         self.writes: list[str] = []
+        #: Called before and after each write; what it raises is the end of whoever writes.
+        self.watch: Callable[[], None] = lambda: None
         self._planned: dict[int, Fault] = {}
         self._lasting: BaseException | None = None
         self._lock = Lock()
@@ -61,6 +63,8 @@ class Faults:
             raise lasting
         if fault and not fault.after:
             raise fault.error
+        self.watch()
         yield
+        self.watch()
         if fault:
             raise fault.error

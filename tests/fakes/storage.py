@@ -8,6 +8,7 @@
     storage.writes            # ["jobs.begin", "ledger.record", "tickets.add"]
 """
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from shared.model import Clock, RunRequest
@@ -62,6 +63,10 @@ class FakeStorage:
     def fail_next(self, nth: int, error: BaseException, *, after: bool = False, lasting: bool = False) -> None:
         """Let the ``nth`` write from now (1 is the next one) raise ``error``: see `tests.fakes.faults`."""
         self._faults.fail_next(nth, error, after=after, lasting=lasting)
+
+    def watch(self, each: Callable[[], None]) -> None:
+        """Call ``each`` before and after every write from now on; what it raises is the end of whoever writes."""
+        self._faults.watch = each
 
     def recover(self) -> None:
         """Forget every fault, planned or lasting."""

@@ -1,0 +1,77 @@
+"""What the templates of a `webhook` job know of a message."""
+
+import base64
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from shared.model import Address, Attachment, Create, Delivery
+from shared.ports import Outbox
+from shared.targets._templates import Lazy
+
+
+def context_of(
+    delivery: Delivery,
+    outbox: Outbox,
+    values: Mapping[str, Any],
+    ticket: Mapping[str, Any],
+    *,
+    kept: Mapping[str, Any],
+    item: int | None,
+) -> dict[str, Any]:
+    """Plain data. Base64 and links are made when a template asks for them: most ask for one of them at most."""
+    message, decision = delivery.message, delivery.decision
+    attachments = [_attachment(delivery, outbox, one) for one in message.attachments]
+    return {
+        "message": {
+            "subject": message.subject or "(no subject)",
+            "text": message.text,
+            "html": message.html or "",
+            "sender": _address(message.sender),
+            "reply_to": [_address(one) for one in message.reply_to],
+            "to": [_address(one) for one in message.to],
+            "cc": [_address(one) for one in message.cc],
+            "date": message.date.isoformat() if message.date else "",
+            "received": delivery.received.isoformat() if delivery.received else "",
+            "message_id": message.message_id or "",
+            "defects": list(message.defects),
+            "size": message.size,
+        },
+        "attachments": attachments,
+        "attachment": attachments[item] if item is not None else {},
+        "ticket": ticket,
+        "kept": kept,
+        "values": values,
+        "job": delivery.key.job_id,
+        "key": delivery.key.digest[:40],
+        "links": list(decision.links) if isinstance(decision, Create) else [],
+        "evidence": list(decision.evidence),
+    }
+
+
+def _address(address: Address | None) -> dict[str, str]:
+    return {"email": address.email, "name": address.name or address.email} if address else {"email": "", "name": ""}
+
+
+def _attachment(delivery: Delivery, outbox: Outbox, attachment: Attachment) -> Lazy:
+    digest = delivery.key.digest
+    return Lazy(
+        {
+            "name": attachment.name,
+            # The same name in another message is another file: what was sent is found again by this one.
+            "unique_name": _unique(attachment.name, digest[:8]),
+            "content_type": attachment.content_type,
+            "size": len(attachment.data),
+            "sha256": attachment.sha256,
+            "content_id": attachment.content_id or "",
+            "inline": attachment.inline,
+            "data": attachment.data,
+        },
+        base64=lambda: base64.b64encode(attachment.data).decode(),
+        url=partial(outbox.keep, f"{digest}/{attachment.sha256}", attachment.data),
+    )
+
+
+def _unique(name: str, mark: str) -> str:
+    stem, dot, ending = name.rpartition(".")
+    return f"{stem}-{mark}.{ending}" if dot and stem else f"{name}-{mark}"
