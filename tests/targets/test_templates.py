@@ -46,7 +46,7 @@ def test_what_is_no_path_is_refused(path: str) -> None:
         TypeAdapter(JsonPath).validate_python(path)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(
     st.recursive(
         st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
@@ -58,6 +58,7 @@ def test_any_document_is_looked_through(document: Any) -> None:
         find_all(path, document)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_a_value_is_never_read_as_a_template(text: str) -> None:
     """Nor does it end the JSON text that it stands in. Line ends may become plain ones."""
@@ -67,6 +68,7 @@ def test_a_value_is_never_read_as_a_template(text: str) -> None:
     assert made["b"] in ([], ["yes"])
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_a_value_stays_in_its_segment_of_a_path(text: str) -> None:
     """Whatever it is, also through a filter and out of a list."""
