@@ -11,6 +11,9 @@ from shared.mime.reading import Reading
 from shared.mime.text import one_line
 from shared.model import Address
 
+_SPACE: Final = re.compile(r"\s")
+#: Stands for a space within quotes until it is known whether it is of an address. For private use: no text needs it.
+_QUOTED_SPACE: Final = "\ue000"
 _SPECIALS: Final = re.compile(r'([\\"(),:;<>])')
 
 
@@ -42,6 +45,8 @@ def _mailboxes(text: str) -> Iterator[_Mailbox]:
     for kind, mark in _marks(text):
         if kind == "comment":
             mailbox.comment.append(mark)
+        elif kind == "quoted":
+            (mailbox.plain if mailbox.angle is None else mailbox.angle).append(_SPACE.sub(_QUOTED_SPACE, mark))
         elif kind == "text" or (mark == ":" and mailbox.angle is not None):
             (mailbox.plain if mailbox.angle is None else mailbox.angle).append(mark)
         elif mark == "<":
@@ -54,12 +59,12 @@ def _mailboxes(text: str) -> Iterator[_Mailbox]:
 
 
 def _marks(text: str) -> Iterator[tuple[str, str]]:
-    """Pairs of "text", "comment" or "special" and the characters; quotes and parentheses are taken off."""
+    """Pairs of "text", "quoted", "comment" or "special" and the characters; quotes and parentheses are taken off."""
     quoted = escaped = False
     depth = 0  # of comments
     for mark in _SPECIALS.split(text):
         if escaped:
-            yield "comment" if depth else "text", mark
+            yield "comment" if depth else "quoted" if quoted else "text", mark
             escaped = not mark
         elif mark == "\\":
             escaped = True
@@ -70,7 +75,7 @@ def _marks(text: str) -> Iterator[tuple[str, str]]:
         elif mark == '"':
             quoted = not quoted
         elif quoted or mark not in "<>,;:)":
-            yield "text", mark
+            yield "quoted" if quoted else "text", mark
         elif mark in "<>,;:" and mark:
             yield "special", mark
 
@@ -90,10 +95,13 @@ def _address(mailbox: _Mailbox, name: str, reading: Reading) -> Address | None:
             return None
         display = display or name_too.replace(email, "")
     email = email.strip("'<>")
+    if _QUOTED_SPACE in email:  # "ann b"@example.com is neither annb nor b
+        local, _, domain = email.replace(_QUOTED_SPACE, " ").rpartition("@")
+        email = f'"{local.strip()}"@{domain.strip()}' if local.strip() else ""
     if not email:
         return None
     if len(email) > limits.ADDRESS_CHARS:
         reading.note(f"{name} has an address of more than {limits.ADDRESS_CHARS} characters; it was left out.")
         return None
-    shown = one_line(words(display, reading)).strip("'\" ")[: limits.ADDRESS_CHARS]
+    shown = one_line(words(display.replace(_QUOTED_SPACE, " "), reading)).strip("'\" ")[: limits.ADDRESS_CHARS]
     return Address(email.lower(), "" if shown.lower() == email.lower() else shown)

@@ -16,6 +16,8 @@ NO_SUBJECT: Final = "(no subject)"
 
 #: Years outside are absurd: no mail program in use is older, and two-digit years end there (RFC 5322 section 4.3).
 _YEARS: Final = range(1990, 2069)
+#: With one comment within.
+_COMMENT: Final = re.compile(r"\s*\((?:[^()]|\([^()]*\))*\)")
 _BRACKETED: Final = re.compile(r"<([^<>]*)>")
 
 
@@ -39,7 +41,7 @@ def date(fields: Fields, reading: Reading) -> datetime | None:
     if raw is None:
         return None
     try:
-        read = parsedate_tz(characters(raw[:200]))
+        read = parsedate_tz(_COMMENT.sub("", characters(raw[:200])))
         if read is None:
             raise ValueError  # noqa: TRY301 - one way out for every date that makes no sense
         offset = timedelta(seconds=read[9] or 0)

@@ -1,5 +1,7 @@
 """What `parse` promises beyond the corpus: exact bytes, headers, the header-only form."""
 
+import pytest
+
 from shared.mime import parse
 
 ENCLOSED = b"Subject: =?utf-8?q?R=C3=BCckfrage?=\r\nX-Odd:\tone\r\n two\r\n\r\nbody\r\n.\r\n"
@@ -96,3 +98,19 @@ def test_a_report_has_a_limit_of_recipients() -> None:
     report = parse(raw + b"Final-Recipient: rfc822; a@example.com\nAction: failed\n\n" * 1_000 + b"--r--\n").report
     assert report is not None
     assert len(report.recipients) == 100
+
+
+@pytest.mark.parametrize(
+    ("field", "addresses"),
+    [
+        (b'"ann b"@example.com', ['"ann b"@example.com']),
+        (b'Ann <"ann b"@example.com>', ['Ann <"ann b"@example.com>']),
+        (b'"Ann B"', []),
+        (b'"Ann  B" <ann@example.com>, " "@example.com', ["Ann B <ann@example.com>"]),
+        (b'"Ann B" ann@example.com', ["Ann B <ann@example.com>"]),
+        (b'"=?utf-8?q?J=C3=BCrgen?= =?utf-8?q?_B?=" <j@example.com>', ["Jürgen B <j@example.com>"]),
+    ],
+)
+def test_quotes_keep_an_address_together(field: bytes, addresses: list[str]) -> None:
+    """A space within quotes is the address's own: without it the address would be somebody else's."""
+    assert [str(one) for one in parse(b"To: " + field + b"\n\n").to] == addresses
