@@ -53,6 +53,7 @@ def _application() -> func.AsgiMiddleware:
                 tickets=kept.tickets,
                 parked=kept.parked,
                 purged=kept.purged,
+                whys=kept.whys,
                 queue=kept.queue,
                 secrets=secrets(),
                 vault=vault(),

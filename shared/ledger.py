@@ -88,22 +88,24 @@ class LedgerEntry:
         """Undo the claim: the fault was not the message's, so the attempt does not count."""
         return replace(self, stage=Stage.FAILED, attempts=max(0, self.attempts - 1))
 
-    def fail(self, reason: str, retry_at: datetime) -> "LedgerEntry":
+    def fail(self, reason: str, retry_at: datetime, *, message_id: str = "") -> "LedgerEntry":
         """The message could not be handled; leave it untouched and try again from ``retry_at``."""
-        return replace(self, stage=Stage.FAILED, reason=reason, retry_at=retry_at)
+        named = message_id or self.message_id
+        return replace(self, stage=Stage.FAILED, reason=reason, retry_at=retry_at, message_id=named)
 
     @property
     def undisposed(self) -> bool:
         """Whether it is decided, and the original is still to be marked."""
         return self.stage in {Stage.DELIVERED, Stage.REJECTED, Stage.SET_ASIDE}
 
-    def park(self, reason: str, disposition: Disposition = KEPT) -> "LedgerEntry":
+    def park(self, reason: str, disposition: Disposition = KEPT, *, message_id: str = "") -> "LedgerEntry":
         """Given up on. The original is never purged: ``disposition`` may only mark or move it."""
         stays = self.disposition if self.copy else replace(disposition, purge=False)
         return replace(
             self,
             stage=Stage.SET_ASIDE if disposition.marks and not self.copy else Stage.PARKED,
             disposition=stays,
+            message_id=message_id or self.message_id,
             reason=reason,
             retry_at=None,
             kept=True,
@@ -183,10 +185,10 @@ def claim(ref: MessageRef, before: LedgerEntry | None, run_id: str) -> LedgerEnt
 
 #: How many messages are claimed together, by how often one of them was claimed before without coming to an end.
 #: A message that kills the worker takes its batch along; so its second try is in small company, and its third alone.
-_COMPANY = (99, 10, 1)
+_COMPANY = (98, 10, 1)
 
 #: The sizes in the order in which their messages are taken up.
-_ORDER = (10, 99, 1)
+_ORDER = (10, 98, 1)
 
 
 #: From this time on a message is taken up alone; before that, it may be an innocent one in bad company.

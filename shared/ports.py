@@ -7,7 +7,7 @@ puts a secret or a message body in one. Nothing here is safe to share between th
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from types import TracebackType
 from typing import Any, ClassVar, Literal, Protocol, Self
@@ -41,6 +41,7 @@ from shared.model import (
     Ticket,
     TicketSummary,
 )
+from shared.why import Why
 
 
 class Settings(BaseModel):
@@ -488,11 +489,14 @@ class Ledger(Protocol):
         """The entries of these messages; unknown ones are left out. Keyed by the ref's own key (generation 0)."""
         ...
 
-    def record(self, entries: Sequence[LedgerEntry], kept: Sequence[PurgedMessage] = ()) -> None:
+    def record(
+        self, entries: Sequence[LedgerEntry], kept: Sequence[PurgedMessage] = (), whys: Sequence[Why] = ()
+    ) -> None:
         """Store these entries as they are now; all of up to 99 at once, or none. More are split in their order.
 
         ``kept`` are answers of `keep` for some of ``entries``. Each is listed together with its entry, at once or not
-        at all, and counts among the 99.
+        at all, and counts among the 99. ``whys`` are records of some of ``entries``, stored with them likewise; all of
+        them together count as one.
         """
         ...
 
@@ -520,7 +524,7 @@ class Ledger(Protocol):
         """The raw copy of a message that was parked once or is re-processed (``entry.copy``), or None."""
         ...
 
-    def park(self, entry: LedgerEntry, parked: ParkedMessage, raw: bytes | None) -> None:
+    def park(self, entry: LedgerEntry, parked: ParkedMessage, raw: bytes | None, why: Why | None = None) -> None:
         """Keep the raw copy first, then list the message as parked and store its entry, in one transaction."""
         ...
 
@@ -705,6 +709,26 @@ class PurgedMessages(Protocol):
         ...
 
 
+class WhyRecords(Protocol):
+    """Why messages became what they are: kept for 30 days. Safe to share between threads.
+
+    Asked without ``job_id``, about all jobs. The newest records come first.
+    """
+
+    def find(
+        self, *, message_id: str = "", ticket_id: str = "", job_id: str | None = None, limit: int = 50
+    ) -> Sequence[Why]:
+        """Of the messages with this Message-ID (with its angle brackets), or in this ticket: the last record of each.
+
+        Of a message whose record is gone, what the ledger still knows.
+        """
+        ...
+
+    def of_day(self, day: date, *, sender: str = "", job_id: str | None = None, limit: int = 50) -> Sequence[Why]:
+        """Of the messages that runs took up which began on that day (UTC), those of ``sender`` or all."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Tidied:
     """What one pass of the housekeeping removed."""
@@ -716,6 +740,8 @@ class Tidied:
     complete: bool
     #: Of jobs that are gone, or of mailboxes that they left.
     ledger_entries: int = 0
+    #: Each holds the why-records of the messages of one transaction.
+    why_pages: int = 0
 
 
 class Housekeeping(Protocol):

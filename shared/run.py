@@ -49,7 +49,7 @@ from shared.errors import (
 )
 from shared.events import Event, tell
 from shared.jobs import Job, load_job
-from shared.judging import Judge
+from shared.judging import Judge, Judgement
 from shared.ledger import LedgerEntry, Stage, batches, claim, claimable, suspicious, worn_out
 from shared.metrics import run_ended
 from shared.model import (
@@ -76,6 +76,7 @@ from shared.retention import STRETCH, review, review_due
 from shared.standing import events_after, health_after, waiting_sentence
 from shared.tally import Tally
 from shared.tracing import span
+from shared.why import Why, why_of
 
 _log = logging.getLogger(__name__)
 
@@ -130,6 +131,10 @@ class Run:
         #: Taken up and undecided yet; then decided, but not yet written down.
         self._claimed: dict[MessageKey, LedgerEntry] = {}
         self._deliveries: list[tuple[LedgerEntry, RawMessage, Delivery]] = []
+        self._judgements: dict[MessageKey, Judgement] = {}
+        #: Why the messages became what they are whose entries are about to be written.
+        self._whys: dict[MessageKey, Why] = {}
+        self._taken_up = started
         self._settled: list[LedgerEntry] = []
         #: Copies of what was decided and is to be purged.
         self._copies: list[tuple[PurgedMessage, bytes]] = []
@@ -210,6 +215,7 @@ class Run:
     def _handle(self, mailbox: Mailbox, batch: Sequence[tuple[MessageRef, LedgerEntry | None]]) -> None:
         """Claim a batch, then fetch, parse, route and deliver it."""
         claims = [claim(ref, entry, self._run_id) for ref, entry in batch]
+        self._taken_up = self._services.clock()
         self._record_entries(claims)
         self._claimed = {entry.key: entry for entry in claims}
         self._tally.received += len(claims)
@@ -251,12 +257,13 @@ class Run:
             self._settled.append(entry.reject(REASON, self._job.canary_disposition, sha256=message.sha256))
             return
         if again := self._seen_before(entry, message):
+            self._explain(again, raw, message, seen_before=True)
             self._settle(again, message, raw)
             return
         if self._follows_one_in_hand(message):
             self._deliver(mailbox)
         received = raw.ref.received or self._services.clock()
-        judgement = self._isolated(entry, raw, lambda: self._judge.judge(message, received))
+        judgement = self._isolated(entry, raw, lambda: self._judge.judge(message, received), message)
         if judgement is None:
             return
         decision = judgement.decision
@@ -266,8 +273,10 @@ class Run:
             rejected = entry.reject(
                 decision.reason, disposition, message_id=message.message_id or "", sha256=message.sha256
             )
+            self._explain(rejected, raw, message, judgement)
             self._settle(rejected, message, raw)
         else:
+            self._judgements[entry.key] = judgement
             delivery = Delivery(entry.key, judgement.message, decision, raw.ref.received)
             self._deliveries.append((entry, raw, delivery))
 
@@ -296,18 +305,20 @@ class Run:
         read = partial(self._services.parse, header_only=raw.header_only, size=raw.size)
         return read_apart(read, raw.data, self._hard_deadline.left) if suspicious(entry) else read(raw.data)
 
-    def _isolated(self, entry: LedgerEntry, raw: RawMessage, act: Callable[[], T]) -> T | None:
+    def _isolated(
+        self, entry: LedgerEntry, raw: RawMessage, act: Callable[[], T], message: Message | None = None
+    ) -> T | None:
         """What ``act`` gives, or None when the message or a defect of ours stopped it: its failure, and only its."""
         try:
             return act()
         except MessageError as error:
-            self._fail(entry, error, raw)
+            self._fail(entry, error, raw, message)
             return None
         except MailConnectorError:
             raise
         except Exception:  # noqa: BLE001 (logged whole; one message must never stop the others)
             _log.exception("Job %s cannot handle message %s.", self._job.id, entry.key.item)
-            self._fail(entry, Unreadable("A defect of ours; the log has the details."), raw)
+            self._fail(entry, Unreadable("A defect of ours; the log has the details."), raw, message)
             return None
 
     def _deliver(self, mailbox: Mailbox) -> None:
@@ -321,13 +332,14 @@ class Run:
         made: dict[MessageKey, Action] = {}
         for (entry, raw, delivery), answer in zip(deliveries, answers, strict=True):
             if isinstance(answer, MessageError):
-                self._fail(entry, answer, raw)
+                self._fail(entry, answer, raw, delivery.message)
                 continue
             message_id = delivery.message.message_id or ""
             for name in self._judge.names_of(delivery):
                 threads.setdefault(name, answer.ticket_id)
             disposition = self._disposition(self._job.success_disposition, raw)
             delivered = entry.deliver(answer, disposition, message_id=message_id, sha256=delivery.message.sha256)
+            self._explain(delivered, raw, delivery.message, self._judgements.get(entry.key))
             self._settle(delivered, delivery.message, raw)
             made[entry.key] = answer.action
         if threads:
@@ -344,7 +356,8 @@ class Run:
         step = _PAIRS if kept else max(1, len(settled))
         for start in range(0, len(settled), step):
             part = settled[start : start + step]
-            self._record_entries(part, [kept[entry.key] for entry in part if entry.key in kept])
+            whys = [self._whys.pop(entry.key) for entry in part if entry.key in self._whys]
+            self._record_entries(part, [kept[entry.key] for entry in part if entry.key in kept], whys)
             for entry in part:
                 if entry.key in made:
                     self._tally.delivered(made[entry.key])
@@ -402,26 +415,35 @@ class Run:
 
     # --- messages that do not come through ---------------------------------------------------------------------------
 
-    def _fail(self, entry: LedgerEntry, error: MessageError, raw: RawMessage | None) -> None:
+    def _fail(
+        self, entry: LedgerEntry, error: MessageError, raw: RawMessage | None, message: Message | None = None
+    ) -> None:
         """Leave the message untouched for a later run, or give up on it."""
         if isinstance(error, MessageGone):
-            self._settled.append(entry.finish())
+            gone = entry.finish()
+            self._explain(gone, raw, message)
+            self._settled.append(gone)
         elif entry.attempts >= self._job.max_attempts:
-            self._park(entry, error, raw)
+            self._park(entry, error, raw, message)
         else:
             again = self._services.clock() + message_pause(entry.attempts)
             self._tally.failed(f"A message could not be handled (attempt {entry.attempts}): {error}")
-            self._settled.append(entry.fail(str(error), again))
+            failed = entry.fail(str(error), again, message_id=(message and message.message_id) or "")
+            self._explain(failed, raw, message, self._judgements.get(entry.key))
+            self._settled.append(failed)
 
-    def _park(self, entry: LedgerEntry, error: MessageError, raw: RawMessage | None) -> None:
+    def _park(
+        self, entry: LedgerEntry, error: MessageError, raw: RawMessage | None, message: Message | None = None
+    ) -> None:
         """Keep the message aside with its raw bytes and the reason, so that it is neither lost nor in the way."""
         now = self._services.clock()
         head = partial(self._services.parse, header_only=True)
         parked = parked_message(entry, str(error), raw, now, read_head=head)
         # Without a copy of ours the original stays as it is.
         disposition = self._disposition(self._job.error_disposition, raw) if raw else KEPT
-        given_up = entry.park(str(error), disposition)
-        self._ledger.park(given_up, parked, raw.data if raw else None)
+        given_up = entry.park(str(error), disposition, message_id=parked.message_id)
+        self._explain(given_up, raw, message, self._judgements.get(entry.key))
+        self._ledger.park(given_up, parked, raw.data if raw else None, self._whys.pop(entry.key))
         self._note([given_up])
         self._tally.parked += 1
         self._tally.failed(f"A message was parked after {entry.attempts} attempts: {error}")
@@ -431,6 +453,7 @@ class Run:
         """Take back the claims on messages that nothing was decided for: what stopped us was not their fault."""
         claimed, self._claimed = list(self._claimed.values()), {}
         self._deliveries, self._settled, self._copies = [], [], []
+        self._judgements, self._whys = {}, {}
         if claimed:
             self._record_entries([entry.give_back() for entry in claimed])
 
@@ -450,10 +473,34 @@ class Run:
 
     # --- bookkeeping -------------------------------------------------------------------------------------------------
 
-    def _record_entries(self, entries: Sequence[LedgerEntry], kept: Sequence[PurgedMessage] = ()) -> None:
+    def _explain(
+        self,
+        entry: LedgerEntry,
+        raw: RawMessage | None,
+        message: Message | None,
+        judgement: Judgement | None = None,
+        *,
+        seen_before: bool = False,
+    ) -> None:
+        """Note why the message became what ``entry`` says, to be written with it."""
+        self._judgements.pop(entry.key, None)
+        self._whys[entry.key] = why_of(
+            entry,
+            self._services.clock(),
+            taken_up=self._taken_up,
+            received=raw.ref.received if raw else None,
+            message=message,
+            decision=judgement.decision if judgement else None,
+            verdicts=judgement.verdicts if judgement else (),
+            seen_before=seen_before,
+        )
+
+    def _record_entries(
+        self, entries: Sequence[LedgerEntry], kept: Sequence[PurgedMessage] = (), whys: Sequence[Why] = ()
+    ) -> None:
         """Write entries to the ledger, and remember which of them the next run would find open."""
         if entries:
-            self._ledger.record(entries, kept)
+            self._ledger.record(entries, kept, whys)
         self._note(entries)
 
     def _note(self, entries: Sequence[LedgerEntry]) -> None:

@@ -4,7 +4,20 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from shared.api import alarms, connection, health, jobs, parked, problems, purged, runs, schedules, secrets, tickets
+from shared.api import (
+    alarms,
+    connection,
+    health,
+    jobs,
+    parked,
+    problems,
+    purged,
+    runs,
+    schedules,
+    secrets,
+    tickets,
+    why,
+)
 from shared.api.edge import Edge
 from shared.api.openapi import complete
 from shared.api.services import ApiServices
@@ -34,7 +47,7 @@ class ConfigApi(FastAPI):
         self.state.services = services
         self.add_middleware(Edge)
         problems.register(self)
-        for module in (jobs, alarms, connection, runs, parked, purged, schedules, secrets, tickets, health):
+        for module in (jobs, alarms, connection, runs, parked, purged, schedules, secrets, tickets, why, health):
             self.include_router(module.router, prefix="/api")
 
     def openapi(self) -> dict[str, Any]:

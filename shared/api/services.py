@@ -6,7 +6,16 @@ from typing import Protocol
 
 from shared.connection import Way
 from shared.model import Clock, Ending
-from shared.ports import JobStore, ParkedMessages, PurgedMessages, RunQueue, Secrets, SecretStore, TicketStore
+from shared.ports import (
+    JobStore,
+    ParkedMessages,
+    PurgedMessages,
+    RunQueue,
+    Secrets,
+    SecretStore,
+    TicketStore,
+    WhyRecords,
+)
 
 
 class Endings(Protocol):
@@ -40,6 +49,7 @@ class ApiServices:
     tickets: TicketStore
     parked: ParkedMessages
     purged: PurgedMessages
+    whys: WhyRecords
     queue: RunQueue
     secrets: Secrets
     clock: Clock

@@ -10,6 +10,8 @@ from shared.storage.limits import TRANSACTION_ENTITIES
 from shared.storage.originals import Originals, expired
 from shared.storage.rows import copy_path, ledger_of_left, read_entry, run_key
 from shared.storage.table import Row, RowConflict, Table, Write
+from shared.storage.why import why_before
+from shared.why import WHY_DAYS
 
 #: How long run records are kept.
 RUN_RECORDS = timedelta(days=90)
@@ -76,7 +78,12 @@ class TableHousekeeping:
             # We were so slow that another took over: it finds less to do.
             return None
         return Tidied(
-            stretch.messages, stretch.files, stretch.records, complete=complete, ledger_entries=stretch.entries
+            stretch.messages,
+            stretch.files,
+            stretch.records,
+            complete=complete,
+            ledger_entries=stretch.entries,
+            why_pages=stretch.pages,
         )
 
 
@@ -89,12 +96,12 @@ class _Stretch:
         self._originals = originals
         self._deadline = deadline
         self._now = deadline.clock()
-        self.messages = self.records = self.files = self.entries = 0
+        self.messages = self.records = self.files = self.entries = self.pages = 0
 
     def rows(self, parts: str | tuple[str, ...]) -> int:
         """Remove expired rows from these partitions; how many of the partitions are done."""
         for number, part in enumerate(parts):
-            if not (self._purged(part) and self._runs(part) and self._left(part)):
+            if not (self._purged(part) and self._runs(part) and self._whys(part) and self._left(part)):
                 return number
         return len(parts)
 
@@ -131,6 +138,13 @@ class _Stretch:
             if not complete:
                 return False
             low = end
+
+    def _whys(self, part: str) -> bool:
+        """Pages of why-records lie newest run first, over all jobs."""
+        oldest = self._now - timedelta(days=WHY_DAYS)
+        removed, complete = self._remove(part, why_before(oldest), "why;", "", oldest)
+        self.pages += removed
+        return complete
 
     def _left(self, part: str) -> bool:
         """Ledgers that no job needs any more, mailbox by mailbox."""

@@ -25,7 +25,7 @@ from shared.model import CanaryState, Clock, JobRecord, MessageKey, MessageRef, 
 from shared.ports import RunEnding
 from shared.storage.blobs import Container
 from shared.storage.keys import bucket, prefix_end, write_time
-from shared.storage.limits import TRANSACTION_ENTITIES
+from shared.storage.limits import TRANSACTION_ENTITIES, wire_bytes
 from shared.storage.originals import Originals
 from shared.storage.rows import (
     copy_path,
@@ -45,8 +45,13 @@ from shared.storage.rows import (
     write_run,
 )
 from shared.storage.table import Row, RowConflict, Table, Write
+from shared.storage.why import write_page
+from shared.why import Why
 
 _log = logging.getLogger(__name__)
+
+#: A transaction takes 4 MiB; a page of why-records at most half a MiB of it.
+_BESIDE_A_PAGE = 3_200_000
 
 #: How often a row that others keep changing is read again before we call storage unavailable.
 _TRIES = 20
@@ -204,6 +209,7 @@ class TableLedger:
         self._originals = originals
         self._clock = clock
         self._job = record
+        self._pages = 0
 
     def unfinished(self) -> Sequence[LedgerEntry]:
         """See the port."""
@@ -225,25 +231,40 @@ class TableLedger:
                     found[key] = entry
         return found
 
-    def record(self, entries: Sequence[LedgerEntry], kept: Sequence[PurgedMessage] = ()) -> None:
+    def record(
+        self, entries: Sequence[LedgerEntry], kept: Sequence[PurgedMessage] = (), whys: Sequence[Why] = ()
+    ) -> None:
         """See the port. A request for each 99 rows: the hundredth is the fence."""
         now = self._clock()
         listed = {one.key: one for one in kept}
+        explained = {one.key: one for one in whys}
         writes: list[Write] = []
-        opens = False
+        page: list[Why] = []
+        opens, weight = False, 0
         for entry in entries:
-            listing = listed.get(entry.key)
+            listing, why = listed.get(entry.key), explained.get(entry.key)
             rows = [write_entry(entry, now), *([write_purged(listing)] if listing else [])]
-            if len(writes) + len(rows) >= TRANSACTION_ENTITIES:
-                self._write(writes, opens=opens)
-                writes, opens = [], False
+            heavy = sum(map(wire_bytes, rows)) if why else 0
+            full = len(writes) + len(rows) + bool(page or why) >= TRANSACTION_ENTITIES
+            if full or weight + heavy > _BESIDE_A_PAGE:
+                self._write(writes, page, opens=opens)
+                writes, page, opens, weight = [], [], False, 0
             writes += [Write("put", row) for row in rows]
+            page += [why] if why else []
             opens |= entry.open
+            weight += heavy
         if writes:
-            self._write(writes, opens=opens)
+            self._write(writes, page, opens=opens)
 
-    def _write(self, writes: Sequence[Write], *, opens: bool) -> None:
-        self._lease.write(writes, self._lease.mark_unfinished() if opens else {})
+    def _write(self, writes: Sequence[Write], page: Sequence[Why] = (), *, opens: bool) -> None:
+        columns = self._lease.mark_unfinished() if opens else {}
+        self._lease.write([*writes, *self._page(page)], columns)
+
+    def _page(self, whys: Sequence[Why]) -> list[Write]:
+        if not whys:
+            return []
+        self._pages += 1
+        return [Write("put", write_page(whys, self._job.state.lease_run, self._job.job_id, self._pages))]
 
     def outdated(self, before: datetime, *, limit: int) -> Sequence[LedgerEntry]:
         """See the port. One request; more where the service reads long to find them."""
@@ -273,13 +294,14 @@ class TableLedger:
         data = self._originals.read(read_purged(row, job_id)) if row else None
         return self._copies.read(copy_path(entry.key)) if data is None and entry.kept else data
 
-    def park(self, entry: LedgerEntry, parked: ParkedMessage, raw: bytes | None) -> None:
+    def park(self, entry: LedgerEntry, parked: ParkedMessage, raw: bytes | None, why: Why | None = None) -> None:
         """See the port."""
         if raw is not None:
             self._copies.put(copy_path(entry.key), raw)
         now = self._clock()
         columns = self._lease.mark_unfinished() if entry.open else {}
-        self._lease.write([Write("put", write_entry(entry, now)), Write("put", write_parked(parked))], columns)
+        writes = [Write("put", write_entry(entry, now)), Write("put", write_parked(parked))]
+        self._lease.write([*writes, *self._page([why] if why else [])], columns)
 
     def _read(self, row: Row) -> LedgerEntry:
         return read_entry(row, self._job.job_id, self._job.mailbox)

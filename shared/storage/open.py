@@ -19,6 +19,7 @@ from shared.ports import (
     RunQueue,
     Threads,
     TicketStore,
+    WhyRecords,
 )
 from shared.storage.table import Table
 
@@ -97,6 +98,7 @@ class Storage:
     purged: PurgedMessages
     housekeeping: Housekeeping
     queue: RunQueue
+    whys: WhyRecords
 
 
 def open_storage(
@@ -123,6 +125,7 @@ def open_storage(
     from shared.storage.run_queue import StorageRunQueue
     from shared.storage.threads import TableThreads
     from shared.storage.tickets import TableTicketStore
+    from shared.storage.why import TableWhyRecords
 
     account = account or Account(connection_string=connection_string)
     options: dict[str, Any] = {"raw_request_hook": on_request} if on_request else {}
@@ -147,6 +150,7 @@ def open_storage(
         parked=TableParkedMessages(jobs_table, parked_copies, clock),
         purged=TablePurgedMessages(jobs_table, originals, clock),
         housekeeping=TableHousekeeping(jobs_table, parked_copies, originals, clock),
+        whys=TableWhyRecords(jobs_table, clock),
         queue=StorageRunQueue(lambda: account.queue(f"{prefix}-runs", **options)),
     )
 

@@ -67,6 +67,7 @@ class World:
             "tickets": self.storage.tickets,
             "parked": self.storage.parked,
             "purged": self.storage.purged,
+            "whys": self.storage.whys,
             "queue": self.storage.queue,
             "secrets": self.secrets,
             "vault": self.secrets,
@@ -79,7 +80,7 @@ class World:
     def lose_storage(self, error: Exception) -> None:
         """Let every port of storage raise ``error`` from now on."""
         away = cast("Any", Away(error))
-        self.serve(jobs=away, tickets=away, parked=away, purged=away, queue=away)
+        self.serve(jobs=away, tickets=away, parked=away, purged=away, whys=away, queue=away)
 
     def create(self, **changes: Any) -> httpx.Response:
         """Create a job, and give the answer."""

@@ -18,6 +18,7 @@ from shared.ports import (
     RunQueue,
     Threads,
     TicketStore,
+    WhyRecords,
 )
 from tests.builders import make_claim, make_record
 
@@ -53,6 +54,9 @@ class Storage(Protocol):
 
     @property
     def housekeeping(self) -> Housekeeping: ...  # noqa: D102 - the type says it
+
+    @property
+    def whys(self) -> WhyRecords: ...  # noqa: D102 - the type says it
 
     @property
     def queue(self) -> RunQueue: ...  # noqa: D102 - the type says it

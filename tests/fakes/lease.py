@@ -12,6 +12,7 @@ from shared.errors import LeaseLost
 from shared.ledger import LedgerEntry, Stage
 from shared.model import CanaryState, Health, JobRecord, MessageKey, MessageRef, ParkedMessage, PurgedMessage
 from shared.ports import Ledger, RunEnding
+from shared.why import Why
 from tests.fakes.rows import Place, Rows
 
 #: What one transaction holds beside the row that carries the lease.
@@ -99,25 +100,38 @@ class FakeLedger:
             found = {ref.key: self._entries.get(place(ref.key)) for ref in refs}
         return {key: entry for key, entry in found.items() if entry}
 
-    def record(self, entries: Sequence[LedgerEntry], kept: Sequence[PurgedMessage] = ()) -> None:
+    def record(
+        self, entries: Sequence[LedgerEntry], kept: Sequence[PurgedMessage] = (), whys: Sequence[Why] = ()
+    ) -> None:
         """See the port."""
         listed = {one.key: one for one in kept}
+        explained = {one.key: one for one in whys}
         part: list[LedgerEntry] = []
         rows = 0
         for entry in entries:
-            if rows + 1 + (entry.key in listed) > TRANSACTION:
-                self._store_listed(part, listed)
+            page = any(one.key in explained for one in (*part, entry))
+            if rows + 1 + (entry.key in listed) + page > TRANSACTION:
+                self._store_listed(part, listed, explained)
                 part, rows = [], 0
             part.append(entry)
             rows += 1 + (entry.key in listed)
         if part:
-            self._store_listed(part, listed)
+            self._store_listed(part, listed, explained)
 
-    def _store_listed(self, part: Sequence[LedgerEntry], listed: Mapping[MessageKey, PurgedMessage]) -> None:
+    def _store_listed(
+        self,
+        part: Sequence[LedgerEntry],
+        listed: Mapping[MessageKey, PurgedMessage],
+        explained: Mapping[MessageKey, Why],
+    ) -> None:
         with self._rows.writing("ledger.record"):
             self._store(part)
             for one in (listed[entry.key] for entry in part if entry.key in listed):
                 self._rows.purged.setdefault(one.key.job_id, {})[one.purged_id] = one
+            self._explain([explained[entry.key] for entry in part if entry.key in explained])
+
+    def _explain(self, whys: Sequence[Why]) -> None:
+        self._rows.whys.update({(self._record.state.lease_run, why.key): why for why in whys})
 
     def outdated(self, before: datetime, *, limit: int) -> Sequence[LedgerEntry]:
         """See the port."""
@@ -164,7 +178,7 @@ class FakeLedger:
             return self._rows.originals[purged.blob][purged.offset : purged.offset + purged.size]
         return self._rows.copies.get((entry.key.job_id, place(entry.key)))
 
-    def park(self, entry: LedgerEntry, parked: ParkedMessage, raw: bytes | None) -> None:
+    def park(self, entry: LedgerEntry, parked: ParkedMessage, raw: bytes | None, why: Why | None = None) -> None:
         """See the port."""
         if raw is not None:
             with self._rows.writing("ledger.keep_copy"):
@@ -172,6 +186,7 @@ class FakeLedger:
         with self._rows.writing("ledger.park"):
             self._store([entry])
             self._rows.parked.setdefault(parked.job_id, {})[parked.parked_id] = parked
+            self._explain([why] if why else [])
 
     def _store(self, entries: Sequence[LedgerEntry]) -> None:
         own = (self._record.job_id, self._record.mailbox)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from shared.ledger import LedgerEntry, Stage
 from shared.model import PurgedMessage
 from shared.ports import Deadline, Tidied
+from shared.why import WHY_DAYS
 from tests.fakes.parked import chunks
 from tests.fakes.rows import Place, Rows, page_of
 
@@ -102,7 +103,16 @@ class FakeHousekeeping:
             ]
             blobs = [rows.originals.pop(path) for path in list(rows.originals) if path.split("/")[0] <= today]
             forgotten = sum(self._forget_left(*left) for left, since in list(rows.left.items()) if since <= now - LEFT)
-            return Tidied(len(purged), len(blobs), len(records), complete=True, ledger_entries=forgotten)
+            oldest = f"{now - timedelta(days=WHY_DAYS):%Y%m%dT%H%M%S}"
+            whys = [rows.whys.pop(place) for place in list(rows.whys) if place[0] <= oldest]
+            return Tidied(
+                len(purged),
+                len(blobs),
+                len(records),
+                complete=True,
+                ledger_entries=forgotten,
+                why_pages=len({why.run_id for why in whys}),
+            )
 
     def _forget_left(self, job_id: str, mailbox: str) -> int:
         rows = self._rows

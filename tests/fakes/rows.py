@@ -11,7 +11,8 @@ from threading import RLock
 from typing import TypeVar
 
 from shared.ledger import LedgerEntry
-from shared.model import Clock, JobRecord, ParkedMessage, PurgedMessage, RunReport
+from shared.model import Clock, JobRecord, MessageKey, ParkedMessage, PurgedMessage, RunReport
+from shared.why import Why
 from tests.fakes.faults import Faults
 
 T = TypeVar("T")
@@ -41,6 +42,8 @@ class Rows:
     #: Raw copies by job and place.
     copies: dict[tuple[str, Place], bytes] = field(default_factory=dict)
     purged: dict[str, dict[str, PurgedMessage]] = field(default_factory=dict)
+    #: By run and message.
+    whys: dict[tuple[str, MessageKey], Why] = field(default_factory=dict)
     #: Bytes of purged messages by path, several behind one another.
     originals: dict[str, bytes] = field(default_factory=dict)
     #: For ETags and other marks that only need to differ.

@@ -18,6 +18,7 @@ from tests.fakes.purged import FakeHousekeeping, FakePurgedMessages
 from tests.fakes.receipts import FakeOutbox, FakeReceipts
 from tests.fakes.rows import Rows
 from tests.fakes.tickets import FakeThreads, FakeTickets
+from tests.fakes.why import FakeWhyRecords
 
 
 class FakeRunQueue:
@@ -52,6 +53,7 @@ class FakeStorage:
         self.parked = FakeParkedMessages(rows)
         self.purged = FakePurgedMessages(rows)
         self.housekeeping = FakeHousekeeping(rows)
+        self.whys = FakeWhyRecords(rows)
         self.queue = FakeRunQueue(rows)
         self._faults = rows.faults
 

@@ -20,10 +20,10 @@ def todo(attempts: list[int | None]) -> Todo:
 
 @given(st.lists(st.none() | st.integers(0, 20), max_size=300))
 def test_everyone_comes_once_and_nobody_twice(attempts: list[int | None]) -> None:
-    """Every message is in one batch, with its own entry, and no batch is empty or over 99."""
+    """Every message is in one batch, with its own entry, and no batch is empty or over 98."""
     given_in = todo(attempts)
     groups = list(batches(given_in))
-    assert all(1 <= len(group) <= 99 for group in groups)
+    assert all(1 <= len(group) <= 98 for group in groups)
     assert sorted((pair for group in groups for pair in group), key=lambda pair: pair[0].key) == given_in
 
 
@@ -42,7 +42,7 @@ def test_suspicious_last() -> None:
 
 
 def test_many_fresh_ones_fill_transactions() -> None:
-    """Fresh messages go 99 at a time, oldest first."""
+    """Fresh messages go 98 at a time, oldest first."""
     groups = list(batches(todo([None] * 250)))
-    assert [len(group) for group in groups] == [99, 99, 52]
+    assert [len(group) for group in groups] == [98, 98, 54]
     assert [ref.handle for group in groups for ref, _ in group] == [str(uid) for uid in range(250)]
