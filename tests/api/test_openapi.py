@@ -14,6 +14,7 @@ from shared.api.faults import read_as
 from shared.api.records import check_job
 from shared.api.schedules import PreviewRequest, PreviewView
 from shared.api.secrets import SecretRequest, SecretsView, SecretView
+from shared.api.why import WhyAnswer
 from tests.api.test_parked import park
 from tests.api.test_purged import purge
 from tests.api.test_tickets import add
@@ -22,7 +23,7 @@ from tests.builders import make_attachment, make_report
 
 MODELS: dict[str, type[BaseModel]] = {
     name: model for name, model in vars(views).items() if isinstance(model, type) and issubclass(model, BaseModel)
-} | {"PreviewView": PreviewView, "SecretView": SecretView, "SecretsView": SecretsView}
+} | {"PreviewView": PreviewView, "SecretView": SecretView, "SecretsView": SecretsView, "WhyAnswer": WhyAnswer}
 
 
 @pytest.fixture
