@@ -486,7 +486,10 @@ class Ledger(Protocol):
         ...
 
     def look_up(self, refs: Sequence[MessageRef]) -> Mapping[MessageKey, LedgerEntry]:
-        """The entries of these messages; unknown ones are left out. Keyed by the ref's own key (generation 0)."""
+        """The entries of these messages; unknown ones are left out. Keyed by the ref's own key (generation 0).
+
+        What it says is final: a write that failed before, whose fate was unknown, happened by then or never will.
+        """
         ...
 
     def record(

@@ -136,6 +136,8 @@ class Run:
         self._whys: dict[MessageKey, Why] = {}
         self._taken_up = started
         self._settled: list[LedgerEntry] = []
+        #: What became of messages whose record is being written.
+        self._made: dict[MessageKey, Action] = {}
         #: Copies of what was decided and is to be purged.
         self._copies: list[tuple[PurgedMessage, bytes]] = []
         #: What the ledger said of the listed messages, by the key under which they are listed.
@@ -165,7 +167,7 @@ class Run:
             self._canary.conclude(self._services.post, self._hard_deadline, may_send=not self._mail_left)
         except JobError as error:
             fault = error
-            self._give_back()
+            self._give_back(in_doubt=True)
         except LeaseLost:
             raise
         except Exception:  # noqa: BLE001 (logged whole; a job that met a defect must not look like a quiet one)
@@ -216,8 +218,8 @@ class Run:
         """Claim a batch, then fetch, parse, route and deliver it."""
         claims = [claim(ref, entry, self._run_id) for ref, entry in batch]
         self._taken_up = self._services.clock()
-        self._record_entries(claims)
         self._claimed = {entry.key: entry for entry in claims}
+        self._record_entries(claims)
         self._tally.received += len(claims)
         for entry in claims:
             if worn_out(entry, self._job.max_attempts, beyond=1):
@@ -351,6 +353,7 @@ class Run:
 
     def _record_settled(self, settled: Sequence[LedgerEntry], made: Mapping[MessageKey, Action]) -> None:
         """Write down what was decided, with the copies of what is to go, and count the tickets that this is about."""
+        self._made = dict(made)
         copies, self._copies = self._copies, []
         kept = {one.key: one for one in self._ledger.keep(copies)} if copies else {}
         step = _PAIRS if kept else max(1, len(settled))
@@ -360,7 +363,7 @@ class Run:
             self._record_entries(part, [kept[entry.key] for entry in part if entry.key in kept], whys)
             for entry in part:
                 if entry.key in made:
-                    self._tally.delivered(made[entry.key])
+                    self._tally.delivered(self._made.pop(entry.key))
 
     def _dispose(self, mailbox: Mailbox, entries: Sequence[LedgerEntry]) -> None:
         """Mark the originals as each entry says, and write that down."""
@@ -445,15 +448,32 @@ class Run:
         self._explain(given_up, raw, message, self._judgements.get(entry.key))
         self._ledger.park(given_up, parked, raw.data if raw else None, self._whys.pop(entry.key))
         self._note([given_up])
-        self._tally.parked += 1
-        self._tally.failed(f"A message was parked after {entry.attempts} attempts: {error}")
-        tell(_log, Event.MESSAGE_PARKED, f"gave up on message {entry.key.item}: {error}", job=self._job.id)
+        self._tell_parked(given_up)
 
-    def _give_back(self) -> None:
-        """Take back the claims on messages that nothing was decided for: what stopped us was not their fault."""
+    def _tell_parked(self, entry: LedgerEntry) -> None:
+        self._tally.parked += 1
+        self._tally.failed(f"A message was parked after {entry.attempts} attempts: {entry.reason}")
+        tell(_log, Event.MESSAGE_PARKED, f"gave up on message {entry.key.item}: {entry.reason}", job=self._job.id)
+
+    def _give_back(self, *, in_doubt: bool = False) -> None:
+        """Take back the claims on messages that nothing was decided for: what stopped us was not their fault.
+
+        ``in_doubt``: the last write may have happened although its answer was lost; then what it decided stands.
+        """
         claimed, self._claimed = list(self._claimed.values()), {}
         self._deliveries, self._settled, self._copies = [], [], []
         self._judgements, self._whys = {}, {}
+        if claimed and in_doubt:
+            known = self._ledger.look_up([replace(entry.ref, key=_listed_key(entry)) for entry in claimed])
+            found = [known.get(_listed_key(entry)) for entry in claimed]
+            stored = [one for one, entry in zip(found, claimed, strict=True) if one and one.key == entry.key]
+            self._note(stored)
+            for entry in stored:
+                if entry.key in self._made and not entry.undelivered:
+                    self._tally.delivered(self._made.pop(entry.key))
+                elif entry.stage in {Stage.SET_ASIDE, Stage.PARKED}:
+                    self._tell_parked(entry)
+            claimed = [entry for entry in stored if entry.stage is Stage.CLAIMED]
         if claimed:
             self._record_entries([entry.give_back() for entry in claimed])
 

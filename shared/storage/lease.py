@@ -91,6 +91,8 @@ class TableRunLease:
         #: What others did to the job while we run: had parked messages taken up again, moved it to another mailbox.
         self._reopened = False
         self._moved = False
+        #: The answer to our last write never came, so it may yet take effect.
+        self._in_doubt = False
         self._ledger = TableLedger(self, table, copies, clock, record, originals=originals)
         threading.Thread(target=self._renew, name=f"lease of {record.job_id}", daemon=True).start()
 
@@ -127,16 +129,22 @@ class TableRunLease:
             self._write(writes, columns)
 
     def _write(self, writes: Sequence[Write], columns: Row | None) -> None:
+        self._in_doubt = True
         for _ in range(_TRIES):
             try:
                 self._etag = self._table.write(*writes, self._fence(columns))[-1]
             except RowConflict as conflict:
                 # Of a transaction with deletions, 404 says that its rows are gone: an earlier try did happen.
-                if self._read_again(columns) or conflict.status == _NOT_FOUND:
-                    return
-            else:
-                return
+                if not self._read_again(columns) and conflict.status != _NOT_FOUND:
+                    continue
+            self._in_doubt = False
+            return
         raise Unavailable(f"The row of job {self._record.job_id!r} keeps changing under its run.")
+
+    def settle(self) -> None:
+        """After this no earlier write can take effect any more: it depends on a version of the row that is gone."""
+        if self._in_doubt:
+            self.write([])
 
     def _refuse_after_end(self) -> None:
         if self._ended.is_set():
@@ -220,7 +228,8 @@ class TableLedger:
         return [self._read(row) for row in rows]
 
     def look_up(self, refs: Sequence[MessageRef]) -> Mapping[MessageKey, LedgerEntry]:
-        """See the port. A request for each thousand neighbours."""
+        """See the port. A request for each thousand neighbours, and one before them where a write was in doubt."""
+        self._lease.settle()
         wanted = {ref.key for ref in refs}
         found: dict[MessageKey, LedgerEntry] = {}
         for low, high in key_ranges(refs):

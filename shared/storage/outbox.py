@@ -33,10 +33,10 @@ class StorageOutbox:
         """See the port."""
         # Two threads may both connect; the second client simply wins.
         client = self._queues[queue] = self._queues.get(queue) or self._connect(queue)
-        with storage_faults(f"putting a message onto queue {queue!r}"):
+        with storage_faults(f"putting a message onto queue {queue!r}") as heard:
             try:
-                client.send_message(text, time_to_live=_FOR_EVER)
+                client.send_message(text, time_to_live=_FOR_EVER, raw_response_hook=heard)
             except ResourceNotFoundError:
                 with suppress(ResourceExistsError):
                     client.create_queue()
-                client.send_message(text, time_to_live=_FOR_EVER)
+                client.send_message(text, time_to_live=_FOR_EVER, raw_response_hook=heard)

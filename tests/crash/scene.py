@@ -14,6 +14,7 @@ from shared.model import Clock
 from shared.storage import Storage
 from tests.crash.poison import POISON
 from tests.run.real import Tables
+from tests.run.target_sides import TableSide, TargetSide
 from tests.run.world import mail, reply
 from tests.servers.counterparts import Counterpart
 
@@ -46,8 +47,18 @@ class Verdict:
 class Scene:
     """A mailbox with two questions, a reply, one of our own mails and one that cannot be read, and its job."""
 
-    def __init__(self, name: str, mailbox: Counterpart, storage: Storage, tables: Tables, clock: Clock) -> None:
+    def __init__(
+        self,
+        name: str,
+        mailbox: Counterpart,
+        storage: Storage,
+        tables: Tables,
+        clock: Clock,
+        *,
+        target: TargetSide | None = None,
+    ) -> None:
         self.name, self._mailbox, self._storage, self._tables, self._clock = name, mailbox, storage, tables, clock
+        self._target = target or TableSide(tables)
         mailbox.deliver(
             mail(f"{name} first"),
             mail(f"{name} second"),
@@ -55,7 +66,14 @@ class Scene:
             mail(f"{name} own", X_Mail_Connector="1"),
             mail(f"{name} poison", **{POISON.replace("-", "_"): "1"}),
         )
-        document = {"id": name, "server": mailbox.block, "max_attempts": 1, "schedule": _SCHEDULE, **mailbox.handling}
+        document = {
+            "id": name,
+            "server": mailbox.block,
+            "target": self._target.block,
+            "max_attempts": 1,
+            "schedule": _SCHEDULE,
+            **mailbox.handling,
+        }
         now: datetime = clock()
         state = replace(new_state(now - timedelta(days=1)), next_due=now - timedelta(seconds=1))
         storage.jobs.create(record_of(check_job(document), state))
@@ -70,7 +88,7 @@ class Scene:
         first, second, answer, own, poison = (
             f"{self.name} {text}" for text in ("first", "second", "reply", "own", "poison")
         )
-        tickets, entries = self._subjects("ticket:"), self._subjects("entry:")
+        tickets, entries = self._target.made(self.name)
         parked = Counter(row["subject"] for row in self._tables.rows("jobs", f"parked:{self.name}:"))
         wanted = (
             ("ticket", tickets, (first, second)),
@@ -85,10 +103,6 @@ class Scene:
             if times > (one in due)
         ]
         return Verdict(tuple(lost), tuple(doubled), tuple(self._stuck((first, second, answer), own, poison)))
-
-    def _subjects(self, begin: str) -> Counter[str]:
-        where = f"subject ge '{self.name} ' and subject lt '{self.name}!'"
-        return Counter(row["subject"] for row in self._tables.rows("tickets", begin, where=where))
 
     def _stuck(self, handled: Sequence[str], own: str, poison: str) -> list[str]:
         """Originals that are not as the job wants them, messages that the ledger has open, a job that is still due."""

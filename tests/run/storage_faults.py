@@ -1,21 +1,22 @@
 """A run during which storage fails at one of its requests, at each of them in turn: ``python -m tests.run.storage_faults``.
 
-For each kind of mail server: how many requests a run sends; then, for each fault and each of these requests, a run on a
-fresh mailbox to which that happens, and the runs that the sweep starts after it. Judged from outside as in the crash
-matrix. Some faults happen once, and some from that request on until the run ends.
+For each kind of mail server, and for each kind of target that is reached over storage: how many requests a run sends;
+then, for each fault and each of these requests, a run on a fresh mailbox to which that happens, and the runs that the
+sweep starts after it. Judged from outside as in the crash matrix. Some faults happen once, and some from that request on
+until the run ends.
 """
 
 import random
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 from dev.azurite import Azurite
 from shared.begin import Services
@@ -27,9 +28,10 @@ from tests.crash.matrix import PAGE, write
 from tests.crash.poison import parse_unless_poison
 from tests.crash.scene import Scene, Verdict
 from tests.run.real import Tables, Ticking
+from tests.run.target_sides import QueueSide, TableSide, TargetSide
 from tests.run.world import LONG
 from tests.servers.counterparts import KINDS, Counterpart, Counterparts, GivenSecret, opener
-from tests.servers.storage_relay import FAULTS, Fault, RelayedAccount, StorageRelay
+from tests.servers.http_relay import FAULTS, Fault, RelayedAccount, StorageRelay
 
 #: After so many runs a job that still is not quiet is stuck.
 _RUNS = 6
@@ -51,6 +53,20 @@ TROUBLES = (
     *(Trouble(fault) for fault in FAULTS),
     *(Trouble(fault, lasting=True) for fault in FAULTS if fault not in {"silence", "slow", "half"}),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What connector leads to what target."""
+
+    kind: str
+    target: Literal["table", "queue"] = "table"
+
+    def __str__(self) -> str:
+        return self.kind if self.target == "table" else f"{self.kind} to {self.target}"
+
+
+WAYS: Mapping[str, Way] = {str(way): way for way in (*map(Way, KINDS), Way("imap4", "queue"))}
 
 
 @dataclass
@@ -84,13 +100,18 @@ class Result:
 class Troubled:
     """Runs of one connector on a storage account behind a relay. A context manager."""
 
-    def __init__(self, azurite: Azurite, servers: Counterparts, kind: str, *, prefix: str) -> None:
-        self._servers, self._kind = servers, kind
+    def __init__(self, azurite: Azurite, servers: Counterparts, way: Way, *, prefix: str) -> None:
+        self._servers, self._way = servers, way
         self._clock = Ticking()
         self._relay = StorageRelay(azurite)
         self._seen = self._open(RelayedAccount(self._relay.connection_string), prefix)
         self._direct = open_storage(connection_string=azurite.connection_string, prefix=prefix, clock=self._clock)
         self._tables = Tables(azurite, prefix)
+        sides: Mapping[str, Callable[[], TargetSide]] = {
+            "table": lambda: TableSide(self._tables),
+            "queue": lambda: QueueSide(azurite, f"{prefix}-tickets"),
+        }
+        self._target = sides[way.target]()
         self._count = 0
 
     def _open(self, account: RelayedAccount, prefix: str) -> Storage:
@@ -114,7 +135,7 @@ class Troubled:
         assert not self._run(mailbox, scene)
         seen = list(self._relay.seen)
         verdict = scene.judge()
-        assert not verdict.faults, f"{self._kind}: not even without a fault: {verdict.faults}"
+        assert not verdict.faults, f"{self._way}: not even without a fault: {verdict.faults}"
         return seen
 
     def strike(self, nth: int, trouble: Trouble, result: Result) -> None:
@@ -124,7 +145,7 @@ class Troubled:
         self._relay.strike(nth, trouble.fault, lasting=trouble.lasting, meddle=lambda: self._meddle(scene))
         failed = self._run(mailbox, scene)
         hits = self._relay.hits
-        assert hits, f"{self._kind}: a run did not come to request {nth}."
+        assert hits, f"{self._way}: a run did not come to request {nth}."
         self._relay.clear()
         runs = 0
         self._clock.advance(LONG)
@@ -132,17 +153,20 @@ class Troubled:
             self._run(mailbox, scene)
             self._clock.advance(LONG)
             runs += 1
-        result.add(f"{self._kind}, {trouble}, request {nth}", scene.judge(), failed=failed, runs=runs)
+        result.add(f"{self._way}, {trouble}, request {nth}", scene.judge(), failed=failed, runs=runs)
 
     def _scene(self) -> tuple[Counterpart, Scene]:
         self._count += 1
-        mailbox = self._servers.new(self._kind)
-        return mailbox, Scene(f"cell-{self._count}", mailbox, self._direct, self._tables, self._clock)
+        mailbox = self._servers.new(self._way.kind)
+        return mailbox, Scene(
+            f"cell-{self._count}", mailbox, self._direct, self._tables, self._clock, target=self._target
+        )
 
     def _meddle(self, scene: Scene) -> None:
         """Somebody else changes the job and its tickets, which makes every version that a run knows of stale."""
         self._tables.touch("jobs", "job:", where=f"RowKey eq 'job:{scene.name}'")
-        self._tables.touch("tickets", "ticket:", where=f"subject ge '{scene.name} ' and subject lt '{scene.name}!'")
+        if isinstance(self._target, TableSide):
+            self._tables.touch("tickets", "ticket:", where=f"subject ge '{scene.name} ' and subject lt '{scene.name}!'")
 
     def _run(self, mailbox: Counterpart, scene: Scene) -> bool:
         """One run, as the sweep starts it. Did it fail?"""
@@ -161,7 +185,7 @@ class Troubled:
         )
         with suppress(Unavailable):
             report = run_job(scene.name, Trigger.SWEEP, services)
-            assert report is None or "defect of ours" not in str(report.comments), f"{self._kind}: {report.comments}"
+            assert report is None or "defect of ours" not in str(report.comments), f"{self._way}: {report.comments}"
             return report is None or report.outcome.value != "completed"
         return True
 
@@ -179,10 +203,10 @@ def strike_some(
     return results
 
 
-def table(results: Mapping[str, Mapping[Trouble, Result]]) -> str:
+def table(results: Mapping[Way, Mapping[Trouble, Result]]) -> str:
     """One line for each trouble: cells: lost/doubled/stuck."""
     lines = [
-        f"| what happens to a request | {' | '.join(results)} | runs that it failed | clean runs needed, at most |",
+        f"| what happens to a request | {' | '.join(map(str, results))} | runs that it failed | clean runs, at most |",
         f"|---|{'---|' * (len(results) + 2)}",
     ]
     for trouble in TROUBLES:
@@ -193,8 +217,8 @@ def table(results: Mapping[str, Mapping[Trouble, Result]]) -> str:
 
 
 def main() -> int:
-    """All of it, and the table."""
-    kinds = sys.argv[1:] or KINDS
+    """All of it, or the ways that the arguments name; and the table."""
+    ways = [WAYS[name] for name in sys.argv[1:]] or list(WAYS.values())
     began = time.monotonic()
     with (
         tempfile.TemporaryDirectory() as keys,
@@ -202,19 +226,19 @@ def main() -> int:
         Counterparts(Path(keys)) as servers,
         ThreadPoolExecutor(2) as pool,
     ):
-        for kind in kinds:
-            servers.new(kind)
+        for way in ways:
+            servers.new(way.kind)
 
-        def one(kind: str) -> dict[Trouble, Result]:
-            with Troubled(azurite, servers, kind, prefix=f"fault{KINDS.index(kind)}") as cells:
+        def one(way: Way) -> dict[Trouble, Result]:
+            with Troubled(azurite, servers, way, prefix=f"fault{ways.index(way)}") as cells:
                 return strike_some(cells, TROUBLES, seed=0)
 
-        results = dict(zip(kinds, pool.map(one, kinds), strict=True))
+        results = dict(zip(ways, pool.map(one, ways), strict=True))
     bad = [text for result in results.values() for one in result.values() for text in one.bad]
     cells = sum(one.cells for result in results.values() for one in result.values())
     print(table(results), "", *bad, sep="\n")  # noqa: T201 (a table for people)
     print(f"\n{cells} cells in {time.monotonic() - began:.0f} s: {len(bad)} faults.")  # noqa: T201
-    if not bad and set(kinds) == set(KINDS):
+    if not bad and len(ways) == len(WAYS):
         write(PAGE, "storage-faults", table(results))
     return 1 if bad else 0
 

@@ -261,3 +261,39 @@ def test_the_records_count_each_ticket_once(*, after: bool) -> None:
         world.drain()
         reports = world.reports()
         assert (sum(one.created for one in reports), sum(one.updated for one in reports)) == (4, 3), nth
+
+
+# --- a write that happened although its answer was lost ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("nth", "write"), [(5, "ledger.park"), (8, "ledger.record")])
+def test_what_was_decided_stands_though_its_answer_was_lost(nth: int, write: str) -> None:
+    """A message that was parked is not parked again, and the copy of a purged original is listed once."""
+    world = World(max_attempts=1, on_success=EVERYTHING, soft_purge_days=7)
+    world.refused.add("Bad")
+    world.deliver(mail("First"), mail("Bad"))
+    world.storage.fail_next(nth, AWAY, after=True)
+    before = len(world.storage.writes)
+    world.report()
+    assert world.storage.writes[before + nth - 1] == write
+    world.later()
+    world.later()
+    assert world.subjects() == [["First"]]
+    assert sum(one.created for one in world.reports()) == 1
+    assert sum(one.parked for one in world.reports()) == 1
+    assert world.parked() == ["Bad"]
+    purged, _ = world.storage.purged.page("support", limit=9)
+    assert [one.subject for one in purged] == ["First"]
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_claim_whose_answer_was_lost_is_given_back(*, after: bool) -> None:
+    """Whether or not it was written down: the attempt that never began does not count."""
+    world = World()
+    world.deliver(mail("First"))
+    world.storage.fail_next(2, AWAY, after=after)
+    world.report()
+    assert world.storage.writes[-3 if after else -2 :][0] == "ledger.record"
+    assert [(entry.stage, entry.attempts) for entry in world.ledger().values()] == [(Stage.FAILED, 0)] * after
+    world.later()
+    assert world.subjects() == [["First"]]

@@ -1,9 +1,12 @@
-"""A relay before a storage account: passes HTTP requests on, counts them, and does something to the nth one on script.
+"""A relay before HTTP services: passes requests on, counts them, and does something to the nth one on script.
 
 ::
 
-    with StorageRelay(azurite) as relay:
+    with HttpRelay({"tracker": port}) as relay:
         relay.strike(5, "lost")         # the fifth request from now: it happens, but its answer never comes
+        ... connect to relay.ports["tracker"] ...
+
+    with StorageRelay(azurite) as relay:
         ... open_storage(RelayedAccount(relay.connection_string)) ...
 """
 
@@ -77,38 +80,38 @@ _REFUSALS: Mapping[Fault, _Answer] = {
 }
 
 
-class StorageRelay:
-    """Blob, queue and table service of an Azurite, each behind a port of its own. A context manager."""
+class HttpRelay:
+    """Services on this machine, by name, each behind a port of its own. A context manager."""
 
-    def __init__(self, azurite: Azurite) -> None:
+    def __init__(self, services: Mapping[str, int]) -> None:
         self._lock = threading.Lock()
         self._at: frozenset[int] = frozenset()
         self._from: int | None = None
         self._fault: Fault = "busy"
         self._meddle: Callable[[], None] = lambda: None
-        #: Requests since `clear`, as ``"POST table"``.
+        #: Requests since `clear`, as ``"POST table"``: the method and the name of the service.
         self.seen: list[str] = []
         #: How many of them the fault hit.
         self.hits = 0
         self._released = threading.Event()
-        self._servers: list[ThreadingHTTPServer] = []
-        self.connection_string = azurite.connection_string
-        for service, port in zip(("blob", "queue", "table"), azurite.ports, strict=True):
+        self._servers: dict[str, ThreadingHTTPServer] = {}
+        for service, port in services.items():
             server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler(service, port))
             server.daemon_threads = True
-            self._servers.append(server)
-            self.connection_string = self.connection_string.replace(f":{port}/", f":{server.server_port}/")
+            self._servers[service] = server
+        #: Where each is reached.
+        self.ports = {service: server.server_port for service, server in self._servers.items()}
 
     def __enter__(self) -> Self:
-        for server in self._servers:
-            threading.Thread(target=server.serve_forever, name="storage relay", daemon=True).start()
+        for server in self._servers.values():
+            threading.Thread(target=server.serve_forever, name="relay", daemon=True).start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._released.set()
-        for server in self._servers:
+        for server in self._servers.values():
             server.shutdown()
             server.server_close()
 
@@ -221,3 +224,14 @@ class StorageRelay:
                 return
 
         return Handler
+
+
+class StorageRelay(HttpRelay):
+    """Blob, queue and table service of an Azurite."""
+
+    def __init__(self, azurite: Azurite) -> None:
+        services = dict(zip(("blob", "queue", "table"), azurite.ports, strict=True))
+        super().__init__(services)
+        self.connection_string = azurite.connection_string
+        for service, port in services.items():
+            self.connection_string = self.connection_string.replace(f":{port}/", f":{self.ports[service]}/")
