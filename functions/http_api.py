@@ -5,16 +5,26 @@ from functools import cache
 
 import azure.functions as func
 
-from functions.wiring import endings, secrets, services, storage, vault
+from functions.settings import AppSettings
+from functions.wiring import endings, secrets, services, settings, storage, vault
 
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+
+
+def auth_level(app: AppSettings) -> func.AuthLevel:
+    """What the platform asks callers for.
+
+    Where it has checked a token already, a key besides would be one secret more. Where it was meant to and does not,
+    the key stays, and the application lets nobody in.
+    """
+    return func.AuthLevel.ANONYMOUS if app.entra and app.platform_auth else func.AuthLevel.FUNCTION
 
 
 def register(app: func.FunctionApp) -> None:
     """Both functions hand the request to the same application."""
 
     @app.function_name("http_api")
-    @app.route(route="api/{*path}", methods=_METHODS, auth_level=func.AuthLevel.FUNCTION)
+    @app.route(route="api/{*path}", methods=_METHODS, auth_level=auth_level(settings()))
     async def http_api(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         return await _answer(req, context)
 
@@ -35,6 +45,7 @@ async def _answer(req: func.HttpRequest, context: func.Context) -> func.HttpResp
 def _application() -> func.AsgiMiddleware:
     from functions import VERSION
     from shared.api import ApiServices, create_app
+    from shared.api.services import Access
     from shared.errors import MailConnectorError
 
     kept = storage()
@@ -58,6 +69,7 @@ def _application() -> func.AsgiMiddleware:
                 secrets=secrets(),
                 vault=vault(),
                 endings=endings(),
+                access=Access(entra=settings().entra, platform=settings().platform_auth),
                 clock=services().clock,
                 version=VERSION,
                 healthy=healthy,

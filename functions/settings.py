@@ -34,6 +34,10 @@ class AppSettings:
     lease_seconds: float
     #: How long a run takes messages up.
     run_budget: timedelta
+    #: Callers sign in by Microsoft Entra; else by function key.
+    entra: bool
+    #: The platform's own sign-in stands in front of the app.
+    platform_auth: bool
     #: Resource id of the site that is restarted when jobs have no timer yet; empty: it is not.
     reindex_site: str
     #: Azure Resource Manager of the cloud that the app is in; empty for the global one.
@@ -62,6 +66,9 @@ def read_settings(environment: Mapping[str, str] | None = None, *, host_json: Pa
         max_timers=int(_number(env.get("MAILCONNECTOR_MAX_TIMERS"), 500)),
         lease_seconds=_number(env.get("MAILCONNECTOR_LEASE_SECONDS"), 90),
         run_budget=_run_budget(env, host_json or Path(__file__).parent.parent / "host.json"),
+        # What is not the default, however it is spelt, is meant to be stricter.
+        entra=env.get("MAILCONNECTOR_AUTH", "").strip().lower() not in {"", "function_key"},
+        platform_auth=env.get("WEBSITE_AUTH_ENABLED", "").strip().lower() == "true",
         reindex_site=env.get("MAILCONNECTOR_REINDEX_SITE", ""),
         arm_url=env.get("MAILCONNECTOR_ARM_URL", ""),
         key_vault=env.get("MAILCONNECTOR_KEY_VAULT_URI", ""),

@@ -1,8 +1,11 @@
 """The application: its routers, its problems, and its OpenAPI document."""
 
+from collections.abc import Iterator
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 
 from shared.api import (
     alarms,
@@ -18,6 +21,7 @@ from shared.api import (
     tickets,
     why,
 )
+from shared.api.access import check_access
 from shared.api.edge import Edge
 from shared.api.openapi import complete
 from shared.api.services import ApiServices
@@ -30,6 +34,20 @@ config fault lists everything that is wrong, each with its JSON pointer. Secrets
 """
 
 
+_MODULES = (jobs, alarms, connection, runs, parked, purged, schedules, secrets, tickets, why, health)
+_PREFIX = "/api"
+
+
+def routes() -> Iterator[tuple[str, str, str]]:
+    """Name, method and path of everything that the API serves."""
+    for module in _MODULES:
+        for route in module.router.routes:
+            assert isinstance(route, APIRoute), route  # noqa: S101 - another kind would not be checked for roles
+            for method in route.methods or ():
+                yield route.name, method, f"{_PREFIX}{route.path}"
+    yield "read_openapi", "GET", f"{_PREFIX}/openapi.json"
+
+
 class ConfigApi(FastAPI):
     """The Config API over one set of services."""
 
@@ -38,17 +56,23 @@ class ConfigApi(FastAPI):
             title="Mail Connector",
             version=services.version,
             description=_DESCRIPTION.strip(),
-            openapi_url="/api/openapi.json",
+            openapi_url=None,
             docs_url=None,
             redoc_url=None,
             redirect_slashes=False,
+            dependencies=[Depends(check_access)],
             generate_unique_id_function=lambda route: route.name,
         )
         self.state.services = services
         self.add_middleware(Edge)
         problems.register(self)
-        for module in (jobs, alarms, connection, runs, parked, purged, schedules, secrets, tickets, why, health):
-            self.include_router(module.router, prefix="/api")
+        for module in _MODULES:
+            self.include_router(module.router, prefix=_PREFIX)
+        self.add_api_route(f"{_PREFIX}/openapi.json", self.read_openapi, name="read_openapi", include_in_schema=False)
+
+    def read_openapi(self) -> JSONResponse:
+        """Describe this API."""
+        return JSONResponse(self.openapi())
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI 3.1 document, made once."""

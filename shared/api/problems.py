@@ -41,6 +41,8 @@ class Kind:
 CONFIG_INVALID = Kind("config-invalid", 400, "The document has faults; nothing was stored.")
 BODY_MALFORMED = Kind("body-malformed", 400, "The body is not JSON as it should be.")
 PARAMETER_INVALID = Kind("parameter-invalid", 400, "A query parameter or header has a fault.")
+SIGN_IN_REQUIRED = Kind("sign-in-required", 401, "The caller is not known.")
+ROLE_MISSING = Kind("role-missing", 403, "The caller may not do this.")
 NOT_FOUND = Kind("not-found", 404, "There is no such thing.")
 METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "This address does not take this method.")
 ID_TAKEN = Kind("id-taken", 409, "There is a job with this id already.")
@@ -61,6 +63,8 @@ KINDS = (
     CONFIG_INVALID,
     BODY_MALFORMED,
     PARAMETER_INVALID,
+    SIGN_IN_REQUIRED,
+    ROLE_MISSING,
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
     ID_TAKEN,

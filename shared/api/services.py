@@ -42,6 +42,16 @@ class NothingEnds:
 
 
 @dataclass(frozen=True, slots=True)
+class Access:
+    """How callers are told apart; see `shared.api.access`."""
+
+    #: ``entra`` is asked for by the app's setting; else function keys.
+    entra: bool = False
+    #: The platform's own sign-in is on.
+    platform: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ApiServices:
     """The ports behind the API. Requests are served by several threads at a time, which share all of them."""
 
@@ -62,3 +72,4 @@ class ApiServices:
     #: Where secrets can be written; None where they are in the environment or a file.
     vault: SecretStore | None = None
     endings: Endings = field(default_factory=NothingEnds)
+    access: Access = field(default_factory=Access)

@@ -9,12 +9,11 @@ import httpx
 import pytest
 from pydantic import BaseModel
 
-from shared.api import views
+from shared.api import app, views
 from shared.api.faults import read_as
 from shared.api.records import check_job
-from shared.api.schedules import PreviewRequest, PreviewView
-from shared.api.secrets import SecretRequest, SecretsView, SecretView
-from shared.api.why import WhyAnswer
+from shared.api.schedules import PreviewRequest
+from shared.api.secrets import SecretRequest
 from tests.api.test_parked import park
 from tests.api.test_purged import purge
 from tests.api.test_tickets import add
@@ -22,8 +21,11 @@ from tests.api.world import World, make_job
 from tests.builders import make_attachment, make_report
 
 MODELS: dict[str, type[BaseModel]] = {
-    name: model for name, model in vars(views).items() if isinstance(model, type) and issubclass(model, BaseModel)
-} | {"PreviewView": PreviewView, "SecretView": SecretView, "SecretsView": SecretsView, "WhyAnswer": WhyAnswer}
+    name: model
+    for module in (views, *app._MODULES)
+    for name, model in vars(module).items()
+    if isinstance(model, type) and issubclass(model, BaseModel)
+}
 
 
 @pytest.fixture

@@ -39,6 +39,8 @@ def test_every_setting_is_read() -> None:
             "MAILCONNECTOR_MAX_TIMERS": "7",
             "MAILCONNECTOR_LEASE_SECONDS": "4.5",
             "MAILCONNECTOR_RUN_SECONDS": "30",
+            "MAILCONNECTOR_AUTH": "entra",
+            "WEBSITE_AUTH_ENABLED": "True",
             "MAILCONNECTOR_REINDEX_SITE": "/subscriptions/x",
             "MAILCONNECTOR_ARM_URL": "https://management.example",
             "MAILCONNECTOR_KEY_VAULT_URI": "https://box.vault.azure.net",
@@ -57,6 +59,7 @@ def test_every_setting_is_read() -> None:
     )
     assert (settings.identity_client_id, settings.prefix, settings.max_timers) == ("identity", "test", 7)
     assert (settings.lease_seconds, settings.run_budget) == (4.5, timedelta(seconds=30))
+    assert (settings.entra, settings.platform_auth) == (True, True)
     assert (settings.reindex_site, settings.arm_url) == ("/subscriptions/x", "https://management.example")
     assert (settings.key_vault, settings.secret_age) == ("https://box.vault.azure.net", timedelta(minutes=1))
     assert settings.secrets_file == "secrets.json"
@@ -105,3 +108,11 @@ def test_the_budget_is_that_of_our_own_host_json() -> None:
 def test_settings_do_not_show_secrets() -> None:
     """They may be logged or end in a traceback."""
     assert "hunter2" not in repr(read_settings({"MAILCONNECTOR_SECRET_BOX": "hunter2"}))
+
+
+@pytest.mark.parametrize(("text", "entra"), [("", False), ("function_key", False), ("Entra ", True), ("enrta", True)])
+def test_a_slip_in_the_way_to_sign_in_lets_nobody_in(text: str, entra: bool) -> None:  # noqa: FBT001 - a parameter
+    """What is not the default means roles, and the platform's sign-in is off unless it says so itself."""
+    settings = read_settings({"MAILCONNECTOR_AUTH": text})
+
+    assert (settings.entra, settings.platform_auth) == (entra, False)
