@@ -64,6 +64,7 @@ contract: $(READY)
 crash-matrix: $(READY)
 	@$(BIN)/python -m tests.servers.prepare
 	@$(BIN)/python -m tests.crash.matrix
+	@$(BIN)/python -m tests.crash.canary
 
 .PHONY: faults
 faults: $(READY)

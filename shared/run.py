@@ -256,7 +256,11 @@ class Run:
             return
         if stamp := self._canary.recognise(message):
             self._canary.take_in(stamp)
-            self._settled.append(entry.reject(REASON, self._job.canary_disposition, sha256=message.sha256))
+            seen = entry.reject(
+                REASON, self._job.canary_disposition, message_id=message.message_id or "", sha256=message.sha256
+            )
+            self._explain(seen, raw, message)
+            self._settled.append(seen)
             return
         if again := self._seen_before(entry, message):
             self._explain(again, raw, message, seen_before=True)

@@ -65,15 +65,14 @@ def test_only_the_job_itself_knows_it_and_not_for_ever(job: str, key: str, after
     assert (read(value, job=job, key=key, after=after) is not None) == known
 
 
-@given(place=st.integers(0, 200), mark=st.characters())
-def test_no_character_of_it_can_be_changed(place: int, mark: str) -> None:
-    """Each is covered by the HMAC, or makes no difference to a reader."""
+def test_no_character_of_it_can_be_changed() -> None:
+    """Each is covered by the HMAC, or makes no difference to a reader: tried with whatever stands in one."""
     stamp = Stamp(NOW, "0123456789abcdef")
     value = write_stamp(stamp, "support", KEY)
-    place %= len(value)
-    changed = value[:place] + mark + value[place + 1 :]
-    same = "".join(changed.split()).lower() == "".join(value.split()).lower()
-    assert read(changed) == (stamp if same else None)
+    for place, was in enumerate(value):
+        for mark in {*"0123456789abcdefTZtnh=;:.-x"} - {was, was.lower(), was.upper()}:
+            changed = value[:place] + mark + value[place + 1 :]
+            assert read(changed) is None, changed
 
 
 @given(

@@ -45,8 +45,11 @@ class Strike:
 class Cells:
     """Cells of one connector, each with a mailbox and a job of its own, on one storage. A context manager."""
 
-    def __init__(self, azurite: Azurite, servers: Counterparts, kind: str, *, prefix: str) -> None:
+    def __init__(
+        self, azurite: Azurite, servers: Counterparts, kind: str, *, prefix: str, scene: type[Scene] = Scene
+    ) -> None:
         self._azurite, self._servers, self._kind, self._prefix = azurite, servers, kind, prefix
+        self._scene = scene
         self._ahead = timedelta(0)
         self._storage = open_storage(connection_string=azurite.connection_string, prefix=prefix, clock=self._now)
         self._tables = Tables(azurite, prefix)
@@ -76,11 +79,13 @@ class Cells:
             order = self._later(order)
         self._run(order)
         points = [line for line in Path(order.told).read_text().splitlines() if not line.startswith("outcome")]
+        self._until_quiet(scene, self._later(order))
         return points, self._judge(scene)
 
     def strike(self, *strikes: Strike) -> Verdict:
         """Let one run after another be struck, then let runs go on as the sweep would start them, and judge."""
         scene, order = self._job()
+        self.last = scene
         struck, paused = 0, []
         for strike in strikes:
             pid = self._strike(order, strike)
@@ -124,7 +129,7 @@ class Cells:
         self._ahead = timedelta(0)
         name = f"cell-{self._count}"
         mailbox = self._servers.new(self._kind)
-        scene = Scene(name, mailbox, self._storage, self._tables, self._now)
+        scene = self._scene(name, mailbox, self._storage, self._tables, self._now)
         order = Order(
             connection_string=self._azurite.connection_string,
             prefix=self._prefix,

@@ -36,6 +36,7 @@ from shared.ports import (
     Target,
     TargetRequest,
 )
+from shared.why import Why
 from tests.crash.witness import Witness
 
 T = TypeVar("T")
@@ -86,6 +87,7 @@ class Points:
             "open_target": open_target,
             "jobs": _Jobs(services.jobs, self),
             "threads": _Calls(services.threads, self, {"remember": "remember the threads"}),
+            "post": lambda request: self.call("send the canary", lambda: services.post(request)),
             "queue": _Calls(services.queue, self, {"put": "queue the continuation"}),
         }
         return replace(services, open_mailbox=open_mailbox, **watched)
@@ -116,7 +118,7 @@ class _Jobs(_Calls):
 
 class _Lease(_Calls):
     def __init__(self, inner: RunLease, points: Points) -> None:
-        super().__init__(inner, points, {})
+        super().__init__(inner, points, {"note_canary": "note the canary"})
         self.ledger = _Ledger(inner.ledger, points)
 
     def finish(self, ending: RunEnding) -> None:
@@ -128,12 +130,14 @@ class _Ledger(_Calls):
         names = {"unfinished": "read what is open", "look_up": "look up the listed", "keep": "keep copies"}
         super().__init__(inner, points, {**names, "kept_copy": "read a kept copy"})
 
-    def record(self, entries: Sequence[LedgerEntry], kept: Sequence[PurgedMessage] = ()) -> None:
+    def record(
+        self, entries: Sequence[LedgerEntry], kept: Sequence[PurgedMessage] = (), whys: Sequence[Why] = ()
+    ) -> None:
         stages = " and ".join(sorted({entry.stage.value for entry in entries}))
-        self._points.call(f"record {stages}", lambda: self._inner.record(entries, kept))
+        self._points.call(f"record {stages}", lambda: self._inner.record(entries, kept, whys))
 
-    def park(self, entry: LedgerEntry, parked: ParkedMessage, raw: bytes | None) -> None:
-        self._points.call("park", lambda: self._inner.park(entry, parked, raw))
+    def park(self, entry: LedgerEntry, parked: ParkedMessage, raw: bytes | None, why: Why | None = None) -> None:
+        self._points.call("park", lambda: self._inner.park(entry, parked, raw, why))
 
 
 class _Target:

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from dev.azurite import Azurite
-from tests.crash.cell import Cells
+from tests.crash.canary import UNDISTURBED, CanaryCells
+from tests.crash.cell import Cells, Strike
 from tests.crash.matrix import strike_all
 from tests.servers.counterparts import KINDS, Counterparts
 
@@ -25,3 +26,26 @@ def test_nothing_is_lost_doubled_or_stuck(azurite: Azurite, servers: Counterpart
     assert outcome.faults == []
     assert len(outcome.killed) >= 4
     assert all(outcome.groups.values())
+
+
+@pytest.fixture(scope="module")
+def canaries(azurite: Azurite, servers: Counterparts) -> Iterator[CanaryCells]:
+    """Mailboxes and jobs with canaries."""
+    with CanaryCells(azurite, servers, prefix="canarycrash") as cells:
+        yield cells
+
+
+@pytest.mark.parametrize(
+    "strikes",
+    [
+        (Strike("after note the canary 1"),),
+        (Strike("after send the canary 1"),),
+        (Strike("before send the canary 1", pause=True),),
+        (UNDISTURBED, Strike("after note the canary 1")),
+        (UNDISTURBED, Strike("after dispose 1")),
+    ],
+    ids=lambda strikes: ", ".join(map(str, strikes)),
+)
+def test_a_canary_is_never_a_ticket_nor_missed_for_a_kill(canaries: CanaryCells, strikes: tuple[Strike, ...]) -> None:
+    """Killed or paused past its lease: at most one canary for each strike more than one, and all is well in the end."""
+    assert canaries.faults(*strikes) == []

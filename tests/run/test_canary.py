@@ -88,7 +88,8 @@ def test_it_comes_back_and_makes_no_ticket() -> None:
     assert (known.out, known.seen, known.delay) == ("", world.clock(), timedelta(minutes=4))
     assert (world.subjects(), world.parked(), world.flags()) == ([["Printer"]], [], {1: "seen", 2: "seen"})
     assert world.ledger()[2].stage is Stage.DONE
-    assert world.ledger()[2].reason
+    (why,) = (one for one in world.storage.jobs._rows.whys.values() if one.subject.startswith("Canary"))
+    assert why.sentence.startswith("It made no ticket: This message is a canary")
     assert len(world.sent) == 1
 
 

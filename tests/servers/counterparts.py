@@ -36,7 +36,8 @@ from tests.servers.tls import Authority
 S = TypeVar("S")
 
 _SIGN_IN = {"method": "client_secret", "tenant_id": "example.com", "client_id": "app", "client_secret": "mailbox"}
-_PASSWORD = "correct horse"
+#: Long enough for the key of a canary, since a worker has one secret.
+_PASSWORD = "correct horse battery staple"
 _READ, _DELETED = {"mark_as_read": True}, {"mark_as_deleted": True}
 _GONE = {**_DELETED, "purge_deleted_at_end_of_session": True}
 
