@@ -20,6 +20,7 @@ help:
 	@echo "make soak    every connector for MINUTES=30, while wires break and hosts are killed; SEED=7 repeats one"
 	@echo "make arm-types  what Azure publishes of the resources in infra/bicep, for the tests"
 	@echo "make fuzz    coverage-guided fuzzing of what reads mail, for MINUTES=60"
+	@echo "make histories  COUNT=2000 random histories of a mailbox, its people and its ledger, in memory (about 20 minutes)"
 	@echo "make lock    pin the newest dependencies into requirements*.txt"
 	@echo "make clean   remove everything that the other targets made"
 
@@ -85,6 +86,10 @@ fuzz: $(READY)
 	@$(BIN)/python -m tests.fuzz.run --minutes $(or $(MINUTES),60)
 
 .PHONY: lock
+.PHONY: histories
+histories: $(READY)
+	@$(BIN)/python -m tests.run.histories $(or $(COUNT),2000)
+
 lock: $(READY)
 	@for name in requirements requirements-dev; do \
 	  $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-strip-extras --generate-hashes --no-emit-index-url \

@@ -80,6 +80,11 @@ class LedgerEntry:
         return self.stage in {Stage.CLAIMED, Stage.FAILED}
 
     @property
+    def decided(self) -> bool:
+        """Whether it was ever delivered or rejected, in any generation; one that was gone before that was not."""
+        return bool(self.action or self.sha256)
+
+    @property
     def ref(self) -> MessageRef:
         """The message as a mailbox takes it."""
         return MessageRef(self.key, self.handle)
@@ -214,7 +219,8 @@ def claimable(
     """The message as it is to be claimed, or None where the ledger says that nothing is to be done for it now.
 
     Under ``reprocess`` a message that was done and left as it was is a new one, of the next generation. So is one that
-    was purged and is there again, where bytes can tell whether the server gave its key to another message.
+    was purged and is there again, where bytes can tell whether the server gave its key to another message. One that was
+    gone before anything was decided for it, and is there again, goes on where it was.
     """
     if entry is None:
         return ref, None
@@ -223,6 +229,8 @@ def claimable(
         return None if resting else (replace(ref, key=entry.key), entry)
     if entry.stage is not Stage.DONE:
         return None
+    if not entry.decided:
+        return replace(ref, key=entry.key), entry
     if (reprocess and not entry.disposition.marks) or (keeps_bytes and entry.disposition.purges):
         return replace(ref, key=replace(ref.key, generation=entry.key.generation + 1)), None
     return None

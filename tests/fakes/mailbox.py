@@ -52,6 +52,13 @@ class FakeFolder:
         self.messages[uid] = Stored(uid, data, received or self.clock(), seen, deleted)
         return uid
 
+    def renumber(self) -> None:
+        """As under a new UIDVALIDITY: every message gets another UID, in the same order, and no old one comes back."""
+        for uid in sorted(self.messages):
+            stored = self.messages.pop(uid)
+            stored.uid, self._next = self._next, self._next + 1
+            self.messages[stored.uid] = stored
+
     def fail(self, call: Call, error: Exception, *, nth: int = 1) -> None:
         """Have the ``nth`` such call from now on raise ``error``, before it does anything."""
         self._faults.setdefault(call, {})[self.count(call) + nth] = error

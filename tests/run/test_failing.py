@@ -308,3 +308,22 @@ def test_a_worn_out_message_is_kept_with_its_bytes() -> None:
     chunks = world.storage.parked.raw("support", parked.parked_id)
     assert chunks is not None
     assert b"".join(chunks) == mail("Deadly")
+
+
+def test_a_message_that_was_gone_undecided_and_came_back_gets_its_ticket() -> None:
+    """A person took it away while its target refused it, and put it back; its attempts count on, so it ends somewhere."""
+    world = World(max_attempts=3)
+    world.refused.add("Bad")
+    (uid,) = world.deliver(mail("Bad"))
+    world.report()
+    taken = world.folder.messages.pop(uid)
+    world.later()
+    assert (world.ledger()[uid].stage, world.subjects()) == (Stage.DONE, [])
+    world.folder.messages[uid] = taken
+    world.later()
+    assert (world.ledger()[uid].stage, world.parked()) == (Stage.PARKED, ["Bad"])
+    world.refused.clear()
+    (parked,), _ = world.storage.parked.page("support", limit=10)
+    assert world.storage.parked.retry("support", parked.parked_id)
+    assert world.later().created == 1
+    assert world.subjects() == [["Bad"]]
