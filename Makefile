@@ -18,6 +18,9 @@ help:
 	@echo "make crash-matrix  kill a run at every point, for every connector, and judge from outside (about 20 minutes)"
 	@echo "make faults  let storage and every wire fail at every request of a run, and judge from outside (about an hour)"
 	@echo "make soak    every connector for MINUTES=30, while wires break and hosts are killed; SEED=7 repeats one"
+	@echo "make package  the zip that is deployed; the platform installs the libraries (see dev/package.py for a prebuilt one)"
+	@echo "make package-proof  host the prebuilt package out of an empty folder"
+	@echo "make inventory  bill of materials, licences and known vulnerabilities of what is deployed"
 	@echo "make arm-types  what Azure publishes of the resources in infra/bicep, for the tests"
 	@echo "make fuzz    coverage-guided fuzzing of what reads mail, for MINUTES=60"
 	@echo "make histories  COUNT=2000 random histories of a mailbox, its people and its ledger, in memory (about 20 minutes)"
@@ -76,6 +79,18 @@ faults: $(READY)
 soak: $(READY)
 	@$(BIN)/python -m tests.servers.prepare
 	@$(BIN)/python -m tests.soak $(or $(MINUTES),30) $(SEED)
+
+.PHONY: package
+package: $(READY)
+	@$(BIN)/python -m dev.package
+
+.PHONY: package-proof
+package-proof: $(READY)
+	@$(BIN)/python -m dev.package_proof
+
+.PHONY: inventory
+inventory: $(READY)
+	@$(BIN)/python -m dev.inventory
 
 .PHONY: arm-types
 arm-types: $(READY)

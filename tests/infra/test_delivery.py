@@ -1,14 +1,15 @@
 """azure.yaml, the hooks, the workflow, and what is deployed."""
 
-import fnmatch
 import json
 import os
 import re
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import yaml
 
+from dev.package import TARGET, build, deployed
 from tests.infra.bicep import BICEP, ROOT, load
 
 #: learn.microsoft.com/azure/developer/azure-developer-cli/azd-schema
@@ -84,13 +85,25 @@ def test_the_workflow_names_what_there_is() -> None:
         assert (ROOT / path).is_file(), path
     for output in re.findall(r"properties\.outputs\.(\w+)\.value", text):
         assert output in load(BICEP / "main.bicep").outputs
-    (packed,) = re.findall(r"app\.zip (function_app.*)", text)
-    assert set(packed.split()) == _deployed()
+    assert f"--src {TARGET.relative_to(ROOT)}" in text
 
 
 def test_only_the_app_is_deployed() -> None:
     """A new file at the top level has to be let in or kept out: .funcignore names what stays."""
-    assert _deployed() == {"function_app.py", "functions", "host.json", "requirements.txt", "shared"}
+    top = {path.parts[0] for path in deployed()}
+    assert top == {"LICENSE", "function_app.py", "functions", "host.json", "requirements.txt", "shared"}
+
+
+def test_the_package_is_the_same_each_time(tmp_path: Path) -> None:
+    """Whatever the dates of the files, and wherever they lie."""
+    files = [(path, ROOT / path) for path in deployed()]
+    build(tmp_path / "one.zip", files)
+    copies = [(path, tmp_path / "copy" / path) for path in deployed()]
+    for path, copy in copies:
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes((ROOT / path).read_bytes())
+    build(tmp_path / "two.zip", copies)
+    assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
 
 
 def test_the_host_is_told_what_the_plans_take() -> None:
@@ -102,8 +115,23 @@ def test_the_host_is_told_what_the_plans_take() -> None:
     assert re.fullmatch(r"00:(0[1-9]|10):00", host["functionTimeout"])
 
 
-def _deployed() -> set[str]:
-    ignored = [line for line in (ROOT / ".funcignore").read_text().splitlines() if line and not line.startswith("#")]
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    top = {path.split("/")[0] for path in tracked}
-    return {name for name in top if not any(fnmatch.fnmatch(name, pattern) for pattern in ignored)} - {"LICENSE"}
+def test_every_package_that_is_deployed_has_its_licence() -> None:
+    """docs/licences.md is of the same versions as requirements.txt, at least for Linux and this Python."""
+    pinned = set(
+        re.findall(
+            r"^([a-z0-9.-]+)(?:\[[a-z0-9,]+\])?==([^ ;\\]+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE
+        )
+    )
+    listed = re.findall(r"^\| ([\w.-]+) \| (\S+) \|", (ROOT / "docs/licences.md").read_text(), re.MULTILINE)
+    named = {(re.sub(r"[._-]+", "-", name).lower(), version) for name, version in listed if name != "package"}
+    assert len(named) > 50
+    assert named <= pinned, "make inventory"
+
+
+def test_the_page_of_the_deployment_names_what_there_is() -> None:
+    """Every parameter and output of main.bicep that a reader meets, and every script."""
+    page = (ROOT / "docs/deployment.md").read_text()
+    main = load(BICEP / "main.bicep")
+    assert {name for name in main.params if f"`{name}`" not in page} == set()
+    for script in re.findall(r"infra/(?:exchange|entra)/[\w-]+\.ps1", page):
+        assert (ROOT / script).is_file(), script
