@@ -22,6 +22,7 @@ help:
 	@echo "make package-proof  host the prebuilt package out of an empty folder"
 	@echo "make inventory  bill of materials, licences and known vulnerabilities of what is deployed"
 	@echo "make arm-types  what Azure publishes of the resources in infra/bicep, for the tests"
+	@echo "make nasty   thirty nasty inputs through Dovecot in one run, expected and seen"
 	@echo "make fuzz    coverage-guided fuzzing of what reads mail, for MINUTES=60"
 	@echo "make histories  COUNT=2000 random histories of a mailbox, its people and its ledger, in memory (about 20 minutes)"
 	@echo "make lock    pin the newest dependencies into requirements*.txt"
@@ -99,6 +100,11 @@ arm-types: $(READY)
 .PHONY: fuzz
 fuzz: $(READY)
 	@$(BIN)/python -m tests.fuzz.run --minutes $(or $(MINUTES),60)
+
+.PHONY: nasty
+nasty: $(READY)
+	@$(BIN)/python -m tests.servers.prepare
+	@$(BIN)/python -m tests.run.nasty --full
 
 .PHONY: lock
 .PHONY: histories
