@@ -4,7 +4,7 @@
 
                  claimed, before it is sent        taken by the server
     (none out) ─────────────────────────▶ (out) ───────────────────────▶ (out, posted)
-        ▲                                   │ expected_by passes           │         │ expected_by passes
+        ▲                                   │ its time passes              │         │ its time passes
         │◀──────── it never left ───────────┘                              │         ▼
         │◀─────────────────────── it came back: seen, delay ───────────────┘     missing: alarm
         └◀────────────── another is sent; whichever comes back in time ends the alarm ──┘
@@ -36,6 +36,8 @@ REASON: Final = "This message is a canary: the job sent it itself, to see that m
 
 #: A shorter key could be guessed.
 _KEY_CHARACTERS = 16
+#: Runs do not come to the second: a job that runs each hour sends one each hour.
+_SLACK = timedelta(minutes=1)
 #: Two clocks may differ by so much.
 _SKEW = timedelta(minutes=5)
 _MS = timedelta(milliseconds=1)
@@ -141,11 +143,11 @@ def letter(stamp: Stamp, job_id: str, key: str, *, sender: str, recipient: str) 
 # --- what becomes of it ----------------------------------------------------------------------------------------------
 
 
-def is_due(state: CanaryState, now: datetime, every: timedelta) -> bool:
+def is_due(state: CanaryState, now: datetime, *, every: timedelta, allowed: timedelta) -> bool:
     """Whether another is to be sent: never while one is out that may still come back in time."""
-    if state.out and state.expected_by:
-        return now > state.expected_by
-    return state.sent is None or now - state.sent >= every
+    if state.sent is None:
+        return True
+    return now - state.sent > allowed if state.out else now - state.sent >= every - _SLACK
 
 
 def claimed(state: CanaryState, stamp: Stamp, expected_by: datetime) -> CanaryState:
@@ -171,10 +173,14 @@ def came_back(state: CanaryState, stamp: Stamp, now: datetime) -> CanaryState:
     return replace(state, out="", posted=False, expected_by=None, seen=now, delay=delay, missing_since=None, fault="")
 
 
-def judged(state: CanaryState, now: datetime) -> CanaryState:
-    """After a run that looked for it: whether it is missing."""
-    since = state.lacking_since(now)
-    return replace(state, missing_since=since) if since else state
+def judged(state: CanaryState, began: datetime, allowed: timedelta) -> CanaryState:
+    """After a run that ``began`` then, looked at all there was, and did not find it: whether it is missing.
+
+    One that never left, because its run died, is not.
+    """
+    if state.missing_since or not state.out or state.sent is None or began - state.sent <= allowed:
+        return state
+    return replace(state, missing_since=state.sent + allowed) if state.posted or state.fault else state
 
 
 def missing_sentence(state: CanaryState, now: datetime) -> str:

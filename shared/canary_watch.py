@@ -49,6 +49,8 @@ class CanaryWatch:
         self._lease = lease
         self._secrets = secrets
         self._clock = clock
+        #: What came later than this may not have been listed.
+        self._began = clock()
         self._say = say
         self._job: Job | None = None
         self._key: str | None = None
@@ -101,17 +103,20 @@ class CanaryWatch:
             sentence = f"it came back after {after}; one had been missing since {missing_since:%Y-%m-%d %H:%M} UTC."
             tell(_log, Event.CANARY_RETURNED, sentence, job=self._lease.record.job_id)
 
-    def conclude(self, post: Callable[[PostRequest], None], ends: Deadline, *, may_send: bool) -> None:
-        """Judge whether one is missing, and send another where that is due. Nothing but `LeaseLost` is raised."""
-        now = self._clock()
-        self._state = judged(self._state, now)
-        record = self._lease.record
+    def conclude(self, post: Callable[[PostRequest], None], ends: Deadline, *, complete: bool) -> None:
+        """Judge whether one is missing, and send another where that is due. Nothing but `LeaseLost` is raised.
+
+        ``complete``: the run has looked at all that was there.
+        """
+        if self._job is None or self._job.canary is None or not complete:
+            return
+        canary, record = self._job.canary, self._lease.record
+        self._state = judged(self._state, self._began, canary.alarm_after)
         back = record.state.next_due
-        if self._job is None or self._job.canary is None or not may_send or not record.enabled or back is None:
+        due = is_due(self._state, self._began, every=canary.every, allowed=canary.alarm_after)
+        if not (due and record.enabled and back):
             return
-        canary = self._job.canary
-        if not is_due(self._state, now, canary.every):
-            return
+        now = self._clock()
         stamp = new_stamp(now)
         # Nobody can pick it up before the job runs again.
         self._state = claimed(self._state, stamp, max(back, now) + canary.alarm_after)

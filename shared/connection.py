@@ -174,10 +174,11 @@ class _Walk:
         self._stages.note(found.detail, found.warning, applies=found.applies)
 
     def _judge_rights(self, mailbox: Mailbox) -> None:
-        """What stands against what the job does with messages: handled, rejected and parked ones."""
+        """What stands against what the job does with messages: handled, rejected and parked ones, and canaries."""
         self._stages.begin(StageName.RIGHTS)
         job = self._job
-        dispositions = (job.success_disposition, job.reject_disposition, job.error_disposition)
+        canary = (job.canary_disposition,) if job.canary else ()
+        dispositions = (job.success_disposition, job.reject_disposition, job.error_disposition, *canary)
         wanted = [one for one in dict.fromkeys(dispositions) if one.marks]
         if not wanted:
             self._stages.note("The job leaves messages as they are, so it needs no right to change them.")

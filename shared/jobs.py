@@ -144,8 +144,8 @@ class Canary(Settings):
         default=30,
         ge=1,
         le=10_080,
-        description="A canary that is not back so long after the job's next occurrence raises the alarm "
-        "canary_missing.",
+        description="A run that begins longer than this after the sending and does not find the canary raises the "
+        "alarm canary_missing; where no run comes, it is raised so long after the job's next occurrence.",
     )
     max_age_hours: int = Field(
         default=168, ge=1, le=720, description="Whatever is older is no canary any more, but ordinary mail."

@@ -543,7 +543,7 @@ class CanaryState:
     out: str = ""
     #: The server took the one that is out.
     posted: bool = False
-    #: When the one that is out has to be back.
+    #: When the one that is out has to be back though no run came: `lacking_since` goes by it.
     expected_by: datetime | None = None
     #: When one last came back, and how long after it was sent.
     seen: datetime | None = None

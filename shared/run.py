@@ -164,7 +164,7 @@ class Run:
                 self._dispose(mailbox, [entry for entry in self._open.values() if entry.stage is Stage.SET_ASIDE])
                 self._purge(mailbox)
                 self._review(mailbox)
-            self._canary.conclude(self._services.post, self._hard_deadline, may_send=not self._mail_left)
+            self._canary.conclude(self._services.post, self._hard_deadline, complete=not self._mail_left)
         except JobError as error:
             fault = error
             self._give_back(in_doubt=True)

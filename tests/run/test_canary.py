@@ -1,6 +1,7 @@
 """What runs do with canaries: sent, known, missed, told of, and never a ticket."""
 
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -169,19 +170,16 @@ def test_one_that_does_not_come_back_raises_an_alarm_until_another_does(caplog: 
     world.lost = True
     start = world.clock()
     world.report()
-    due = start + OCCURRENCE + ALLOWED
-    world.later(OCCURRENCE + ALLOWED)
+    world.later(ALLOWED)
     assert (world.state().health, world.canary().missing_since, told(caplog)) == (Health.HEALTHY, None, [])
-    assert alarm_view(world.record(), world.clock()) is None
-    world.clock.advance(timedelta(seconds=1))
+    report = world.later(timedelta(seconds=1))
+    assert (report.outcome, report.errors) == (RunOutcome.COMPLETED, 0)
+    assert (world.state().health, world.canary().missing_since) == (Health.DELAYED, start + ALLOWED)
+    assert "A canary should have come back by" in world.state().last_error
+    assert told(caplog) == [Event.CANARY_MISSING]
     alarm = alarm_view(world.record(), world.clock())
     assert alarm is not None
-    assert (alarm.health, alarm.since) == (Health.DELAYED, due)
-    assert "A canary should have come back by" in alarm.why
-    report = world.report()
-    assert (report.outcome, report.errors) == (RunOutcome.COMPLETED, 0)
-    assert (world.state().health, world.canary().missing_since) == (Health.DELAYED, due)
-    assert told(caplog) == [Event.CANARY_MISSING]
+    assert alarm.health is Health.DELAYED
     # Another was sent at once, and is lost as well.
     world.later(timedelta(minutes=5))
     assert (len(world.sent), told(caplog)) == (2, [Event.CANARY_MISSING])
@@ -193,6 +191,58 @@ def test_one_that_does_not_come_back_raises_an_alarm_until_another_does(caplog: 
     assert told(caplog) == [Event.CANARY_RETURNED]
     assert (world.state().health, world.state().last_error, world.canary().missing_since) == (Health.HEALTHY, "", None)
     assert alarm_view(world.record(), world.clock()) is None
+
+
+def test_one_is_missed_though_no_run_comes(caplog: pytest.LogCaptureFixture) -> None:
+    """In the job's state and among the alarms, from the time on that begins with the job's next occurrence."""
+    world = CanaryWorld()
+    world.report()
+    due = world.clock() + OCCURRENCE + ALLOWED
+    world.clock.advance(OCCURRENCE + ALLOWED)
+    record = world.record()
+    # The job itself is not late: what is wrong is the canary alone.
+    record = replace(record, state=replace(record.state, next_due=due))
+    assert alarm_view(record, world.clock()) is None
+    world.clock.advance(timedelta(seconds=1))
+    alarm = alarm_view(record, world.clock())
+    assert alarm is not None
+    assert (alarm.health, alarm.since) == (Health.DELAYED, due)
+    assert "A canary should have come back by" in alarm.why
+
+
+def test_a_job_that_runs_once_a_day_misses_it_in_its_next_run(caplog: pytest.LogCaptureFixture) -> None:
+    """It does not take another day until that is told."""
+    world = CanaryWorld(schedule={"frequency": {"type": "once", "at": "06:00"}})
+    world.lost = True
+    world.report()
+    due = world.state().next_due
+    assert due is not None
+    world.later(due - world.clock())
+    assert told(caplog) == [Event.CANARY_MISSING]
+    assert world.state().health is Health.DELAYED
+
+
+def test_a_job_that_runs_each_hour_sends_one_each_hour() -> None:
+    """Though runs do not come to the second."""
+    world = CanaryWorld()
+    for run in range(4):
+        world.later(timedelta(minutes=60, seconds=3 * (-1) ** run))
+    assert len(world.sent) == 4
+
+
+def test_mail_that_is_left_for_a_continuation_may_hold_it() -> None:
+    """A run whose time was up judges nothing and sends nothing."""
+    world = CanaryWorld()
+    world.report()
+    world.clock.advance(timedelta(minutes=40))
+    world.deliver(mail("Printer"))
+
+    def slowly(step: str, uids: Sequence[int]) -> None:
+        world.clock.advance(timedelta(minutes=10))
+
+    world.steps.before = slowly
+    assert world.report().outcome is RunOutcome.CONTINUED
+    assert (world.canary().missing_since, len(world.sent)) == (None, 1)
 
 
 def test_one_that_comes_back_too_late_is_no_ticket_and_no_all_clear() -> None:
