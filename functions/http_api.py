@@ -6,7 +6,7 @@ from functools import cache
 import azure.functions as func
 
 from functions.settings import AppSettings
-from functions.wiring import endings, secrets, services, settings, storage, vault
+from functions.wiring import audit, endings, secrets, services, settings, storage, vault
 
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -69,6 +69,7 @@ def _application() -> func.AsgiMiddleware:
                 secrets=secrets(),
                 vault=vault(),
                 endings=endings(),
+                audit=audit(),
                 access=Access(entra=settings().entra, platform=settings().platform_auth),
                 clock=services().clock,
                 version=VERSION,

@@ -38,6 +38,8 @@ class AppSettings:
     entra: bool
     #: The platform's own sign-in stands in front of the app.
     platform_auth: bool
+    #: How long it is kept who changed what.
+    audit_days: int
     #: Resource id of the site that is restarted when jobs have no timer yet; empty: it is not.
     reindex_site: str
     #: Azure Resource Manager of the cloud that the app is in; empty for the global one.
@@ -69,6 +71,7 @@ def read_settings(environment: Mapping[str, str] | None = None, *, host_json: Pa
         # What is not the default, however it is spelt, is meant to be stricter.
         entra=env.get("MAILCONNECTOR_AUTH", "").strip().lower() not in {"", "function_key"},
         platform_auth=env.get("WEBSITE_AUTH_ENABLED", "").strip().lower() == "true",
+        audit_days=min(36_500, int(_number(env.get("MAILCONNECTOR_AUDIT_DAYS"), 400))),
         reindex_site=env.get("MAILCONNECTOR_REINDEX_SITE", ""),
         arm_url=env.get("MAILCONNECTOR_ARM_URL", ""),
         key_vault=env.get("MAILCONNECTOR_KEY_VAULT_URI", ""),

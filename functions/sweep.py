@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import azure.functions as func
 
-from functions.wiring import expiry, reindexing, services, storage
+from functions.wiring import audit, expiry, reindexing, services, storage
 
 if TYPE_CHECKING:
     from shared.model import DueJob
@@ -87,7 +87,9 @@ def _tidy() -> None:
     from shared.storage.open import utc_now
 
     try:
-        tidied = storage().housekeeping.tidy(Deadline(utc_now() + _TIDYING, utc_now))
+        deadline = Deadline(utc_now() + _TIDYING, utc_now)
+        tidied = storage().housekeeping.tidy(deadline)
+        changes = audit().expire(utc_now(), deadline) if tidied and tidied.complete else 0
     except Exception:  # noqa: BLE001 (whatever it is, the jobs are queued already, and tomorrow is another day)
         tell(_log, Event.HOUSEKEEPING_FAILED, "what has expired could not be removed; it is tried again.", trace=True)
         return
@@ -95,4 +97,5 @@ def _tidy() -> None:
         more = "" if tidied.complete else "; the next sweep goes on"
         removed = f"{tidied.purged_messages} copies of purged messages ({tidied.blobs} blobs)"
         left = f"{tidied.ledger_entries} ledger entries of jobs that are gone"
-        tell(_log, Event.HOUSEKEEPING, f"{removed}, {tidied.run_records} run records and {left} were removed{more}.")
+        records = f"{tidied.run_records} run records, {changes} audit records"
+        tell(_log, Event.HOUSEKEEPING, f"{removed}, {records} and {left} were removed{more}.")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from shared.ports import Secrets, SecretStore
     from shared.reindex import Reindexing
     from shared.storage import Storage
+    from shared.storage.audit import TableAudit
     from shared.storage.endings import TableEndings
 
 # The SDKs log every request at INFO, addresses and tokens of pages included; what matters is in our own errors.
@@ -91,6 +92,16 @@ def endings() -> "TableEndings":
     from shared.storage.table import Table
 
     return TableEndings(Table(account().tables().get_table_client(f"{settings().prefix}jobs")))
+
+
+@cache
+def audit() -> "TableAudit":
+    """Who changed what."""
+    from shared.storage.audit import TableAudit
+    from shared.storage.table import Table
+
+    app = settings()
+    return TableAudit(Table(account().tables().get_table_client(f"{app.prefix}audit")), app.audit_days)
 
 
 @cache

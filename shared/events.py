@@ -46,6 +46,7 @@ class Event(StrEnum):
     SECRET_EXPIRING = "secret_expiring", logging.ERROR, "a secret or certificate ends within 30 days"
     SECRET_EXPIRED = "secret_expired", logging.ERROR, "a secret or certificate has ended; told once a day"
     SECRETS_UNCHECKED = "secrets_unchecked", logging.WARNING, "when secrets end could not be looked up"
+    AUDIT_UNWRITTEN = "audit_unwritten", logging.ERROR, "a change was made whose audit record could not be written"
     HOUSEKEEPING = "housekeeping", logging.INFO, "what has expired was removed, once a day"
     HOUSEKEEPING_FAILED = "housekeeping_failed", logging.ERROR, "it could not be; it is tried again some minutes later"
     RUN_REQUEST_UNREADABLE = "run_request_unreadable", logging.ERROR, "something on the run queue is not ours"

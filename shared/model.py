@@ -637,6 +637,30 @@ class SecretInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """One value of a document that changed: parsed JSON, None where there was or is none."""
+
+    pointer: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """Who changed what, when."""
+
+    at: datetime
+    #: Object id of a person or app; empty for a function key.
+    caller_id: str
+    caller_name: str
+    #: The operation of the API, by its name.
+    action: str
+    #: What it was done to: the values in the request's address.
+    subject: str
+    changes: tuple[Change, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Ending:
     """A secret or certificate that ends soon or has ended."""
 

@@ -78,6 +78,7 @@ ROLES: Mapping[str, Role] = {
             "enable_job",
             "disable_job",
             "delete_job",
+            "list_audit",
             "put_secret",
             "delete_secret",
         ),

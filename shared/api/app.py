@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 
 from shared.api import (
     alarms,
+    audit,
     connection,
     health,
     jobs,
@@ -22,6 +23,7 @@ from shared.api import (
     why,
 )
 from shared.api.access import check_access
+from shared.api.audit import Audit
 from shared.api.edge import Edge
 from shared.api.openapi import complete
 from shared.api.services import ApiServices
@@ -34,7 +36,7 @@ config fault lists everything that is wrong, each with its JSON pointer. Secrets
 """
 
 
-_MODULES = (jobs, alarms, connection, runs, parked, purged, schedules, secrets, tickets, why, health)
+_MODULES = (jobs, alarms, audit, connection, runs, parked, purged, schedules, secrets, tickets, why, health)
 _PREFIX = "/api"
 
 
@@ -64,6 +66,7 @@ class ConfigApi(FastAPI):
             generate_unique_id_function=lambda route: route.name,
         )
         self.state.services = services
+        self.add_middleware(Audit, services=services)
         self.add_middleware(Edge)
         problems.register(self)
         for module in _MODULES:

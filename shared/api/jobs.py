@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 from starlette.requests import Request
 
+from shared.api.audit import changed
 from shared.api.body import JsonBody, MergePatchBody
 from shared.api.context import IfMatch, IfNoneMatch, JobId, NewJobId, Services, existing, known
 from shared.api.etags import check_match, etag, matches, require_match
@@ -159,6 +160,7 @@ def delete_job(services: Services, job_id: JobId, if_match: IfMatch = None) -> R
         raise not_found(f"There is no job {job_id!r}.")
     check_match(if_match, record)
     services.jobs.delete(job_id, revision=record.revision if if_match is not None else None)
+    changed(stored_document(record), None)
     return Response(status_code=204)
 
 
@@ -197,6 +199,7 @@ def _switch(services: ApiServices, job_id: str, if_match: str | None, *, enabled
 
 def _saved(services: ApiServices, job: Job, *, before: JobRecord | None) -> JSONResponse:
     record = save(services.jobs, job, before=before, now=services.clock())
+    changed(stored_document(before) if before else None, stored_document(record))
     if before is not None:
         return _answer(services, record, check_secrets=True)
     return _answer(services, record, 201, check_secrets=True, Location=f"/api/jobs/{record.job_id}")

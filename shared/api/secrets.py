@@ -10,6 +10,7 @@ from fastapi import APIRouter, Path
 from fastapi.responses import JSONResponse, Response
 from pydantic import AwareDatetime, Field, SecretStr, ValidationError
 
+from shared.api.audit import changed
 from shared.api.body import JsonBody
 from shared.api.context import Services
 from shared.api.faults import Fault, FaultsFound, read_as
@@ -108,6 +109,7 @@ def put_secret(services: Services, name: _SecretName, body: JsonBody) -> JSONRes
     with _vault_faults():
         stored = vault.put(name, value, expires=asked.expires)
     services.endings.forget(name)
+    changed(None, {"value": "(a new one)", "expires": asked.expires and asked.expires.isoformat()})
     return JSONResponse(_view(stored.name, stored, _by_key(_users(services.jobs)).get(name.lower(), [])).body())
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from shared.connection import Way
-from shared.model import Clock, Ending
+from shared.model import AuditRecord, Clock, Ending
 from shared.ports import (
     JobStore,
     ParkedMessages,
@@ -41,6 +41,29 @@ class NothingEnds:
         """See `Endings`."""
 
 
+class AuditLog(Protocol):
+    """Who changed what. Safe to share between threads."""
+
+    def write(self, record: AuditRecord) -> None:
+        """Keep a record. Raises `Unavailable`."""
+        ...
+
+    def page(self, *, limit: int, cursor: str | None = None) -> tuple[list[AuditRecord], str | None]:
+        """The newest first, after ``cursor``; and the cursor of the next page, None on the last."""
+        ...
+
+
+class NoAudit:
+    """Keeps nothing."""
+
+    def write(self, record: AuditRecord) -> None:
+        """See `AuditLog`."""
+
+    def page(self, *, limit: int, cursor: str | None = None) -> tuple[list[AuditRecord], str | None]:  # noqa: ARG002
+        """See `AuditLog`."""
+        return [], None
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """How callers are told apart; see `shared.api.access`."""
@@ -73,3 +96,4 @@ class ApiServices:
     vault: SecretStore | None = None
     endings: Endings = field(default_factory=NothingEnds)
     access: Access = field(default_factory=Access)
+    audit: AuditLog = field(default_factory=NoAudit)

@@ -148,6 +148,7 @@ def test_every_operation_is_what_the_document_says(world: World, document: dict[
         "list_tickets": ("/api/tickets", {}),
         "read_ticket": (f"/api/tickets/{ticket}", {}),
         "read_attachment": (f"/api/tickets/{ticket}/entries/{entry}/attachments/0", {}),
+        "list_audit": ("/api/audit", {}),
         "list_secrets": ("/api/secrets", {}),
         "put_secret": ("/api/secrets/box", {"json": {"value": "x"}}),
         "delete_secret": ("/api/secrets/box", {}),

@@ -39,6 +39,7 @@ def test_every_setting_is_read() -> None:
             "MAILCONNECTOR_MAX_TIMERS": "7",
             "MAILCONNECTOR_LEASE_SECONDS": "4.5",
             "MAILCONNECTOR_RUN_SECONDS": "30",
+            "MAILCONNECTOR_AUDIT_DAYS": "30",
             "MAILCONNECTOR_AUTH": "entra",
             "WEBSITE_AUTH_ENABLED": "True",
             "MAILCONNECTOR_REINDEX_SITE": "/subscriptions/x",
@@ -59,7 +60,7 @@ def test_every_setting_is_read() -> None:
     )
     assert (settings.identity_client_id, settings.prefix, settings.max_timers) == ("identity", "test", 7)
     assert (settings.lease_seconds, settings.run_budget) == (4.5, timedelta(seconds=30))
-    assert (settings.entra, settings.platform_auth) == (True, True)
+    assert (settings.entra, settings.platform_auth, settings.audit_days) == (True, True, 30)
     assert (settings.reindex_site, settings.arm_url) == ("/subscriptions/x", "https://management.example")
     assert (settings.key_vault, settings.secret_age) == ("https://box.vault.azure.net", timedelta(minutes=1))
     assert settings.secrets_file == "secrets.json"
