@@ -15,6 +15,7 @@ help:
 	@echo "make run     a local host with Azurite, to try the API by hand"
 	@echo "make bench   benchmarks, as ratios"
 	@echo "make contract  the Mailbox contract over every mail server, as a table"
+	@echo "make roundup   the whole contract of a target on a real tracker: Roundup"
 	@echo "make crash-matrix  kill a run at every point, for every connector, and judge from outside (about 20 minutes)"
 	@echo "make faults  let storage and every wire fail at every request of a run, and judge from outside (about an hour)"
 	@echo "make soak    every connector for MINUTES=30, while wires break and hosts are killed; SEED=7 repeats one"
@@ -64,6 +65,10 @@ bench: $(READY)
 contract: $(READY)
 	@$(BIN)/python -m tests.servers.prepare
 	@$(BIN)/python -m tests.contract.table
+
+.PHONY: roundup
+roundup: $(READY)
+	@$(BIN)/python -m pytest -q -n 0 tests/targets/roundup_whole.py
 
 .PHONY: crash-matrix
 crash-matrix: $(READY)

@@ -421,10 +421,7 @@ class Receipts(Protocol):
     """
 
     def begin(self, scope: str, receipt: Receipt) -> Receipt:
-        """Store the first receipt of a message, or give the one that is there: then its ``etag`` is another's.
-
-        The caller tells them apart by ``begun``, ``step`` and ``action``; a stored one is never changed by this.
-        """
+        """Store the first receipt of a message; the same with its ``etag``. Raises `Stale` where there is one."""
         ...
 
     def find(self, scope: str, digest: str) -> Receipt | None:

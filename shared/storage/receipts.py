@@ -25,14 +25,11 @@ class TableReceipts:
         self._clock = clock
 
     def begin(self, scope: str, receipt: Receipt) -> Receipt:
-        """See the port. One request, and one more where there is a receipt."""
+        """See the port."""
         try:
             (etag,) = self._table.write(Write("insert", self._row(scope, receipt)))
-        except RowConflict:
-            found = self.find(scope, receipt.digest)
-            if found is None:
-                raise
-            return found
+        except RowConflict as conflict:
+            raise _stale(receipt) from conflict
         return replace(receipt, etag=etag)
 
     def find(self, scope: str, digest: str) -> Receipt | None:

@@ -24,10 +24,25 @@ if TYPE_CHECKING:
 
 #: What templates may speak of.
 NAMES: Final = frozenset(
-    {"message", "attachments", "attachment", "ticket", "values", "kept", "job", "key", "links", "evidence", "secret"}
+    [
+        "message",
+        "requester",
+        "fields",
+        "notes",
+        "attachments",
+        "attachment",
+        "ticket",
+        "values",
+        "kept",
+        "job",
+        "key",
+        "links",
+        "evidence",
+        "target",
+    ]
 )
 
-_EACH: Final = ("attachments", "message.to", "message.cc", "links", "evidence")
+_EACH: Final = ("attachments", "message.to", "message.cc", "links", "evidence", "notes")
 _OMIT: Final = object()
 
 

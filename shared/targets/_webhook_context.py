@@ -1,24 +1,16 @@
 """What the templates of a `webhook` job know of a message."""
 
 import base64
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from shared.model import Address, Attachment, Create, Delivery
 from shared.ports import Outbox
+from shared.targets._outside import has_requester
 from shared.targets._templates import Lazy
 
 
-def context_of(
-    delivery: Delivery,
-    outbox: Outbox,
-    values: Mapping[str, Any],
-    ticket: Mapping[str, Any],
-    *,
-    kept: Mapping[str, Any],
-    item: int | None,
-) -> dict[str, Any]:
+def context_of(delivery: Delivery, outbox: Outbox, item: int | None) -> dict[str, Any]:
     """Plain data. Base64 and links are made when a template asks for them: most ask for one of them at most."""
     message, decision = delivery.message, delivery.decision
     attachments = [_attachment(delivery, outbox, one) for one in message.attachments]
@@ -39,13 +31,13 @@ def context_of(
         },
         "attachments": attachments,
         "attachment": attachments[item] if item is not None else {},
-        "ticket": ticket,
-        "kept": kept,
-        "values": values,
         "job": delivery.key.job_id,
         "key": delivery.key.digest[:40],
         "links": list(decision.links) if isinstance(decision, Create) else [],
         "evidence": list(decision.evidence),
+        "fields": dict(decision.fields),
+        "notes": list(decision.notes),
+        "requester": _address(message.sender if has_requester(delivery) else None),
     }
 
 

@@ -1,8 +1,8 @@
 """Sends the requests of a `webhook` target: signed in, signed, within the deadline, and only where they may go.
 
-What the answer means: 2xx is done; 401 ends the run, since the sign-in is wrong for all; 408, 429 and 5xx end it too,
-and it is tried again; every other answer is about this one message. A redirect is never followed: the next address
-could be anywhere, and would be told our secrets.
+What the answer means: 2xx is done; 401 ends the run, since the sign-in is wrong for all; 408, 412, 425, 429 and 5xx end
+it too, and it is tried again; every other answer is about this one message. A redirect is never followed: the next
+address could be anywhere, and would be told our secrets.
 """
 
 import base64
@@ -273,7 +273,8 @@ class Http:
         what = f"{self._host} answered {status} when asked to {call.doing}{said}"
         if status == httpx.codes.UNAUTHORIZED:
             raise AuthFailed(what, remedy="Check the sign-in of the job's target block and its secrets.")
-        if status in {408, 425, 429} or answer.is_server_error:
+        # 412: what a step read before (If-Match) has been changed since by somebody else.
+        if status in {408, 412, 425, 429} or answer.is_server_error:
             wait = _retry_after(answer)
             raise Unavailable(what, remedy=_LATER, retry_after=timedelta(seconds=wait) if wait else None)
         if answer.is_redirect:

@@ -6,8 +6,8 @@ finds "begun" asks the other side whether it was done (the step's lookup) before
 
 ::
 
-    receipt   begun 0 ──▶ (uploads) POST ticket ──▶ begun 1 ──▶ POST attachment ──▶ ... ──▶ done, with ticket and action
-                  killed here: find it by our key, else do it
+    (uploads) ──▶ begun 0 ──▶ POST ticket ──▶ begun 1 ──▶ POST attachment ──▶ ... ──▶ done, with ticket and action
+                     └ killed here: find it by our key, else do it
 """
 
 import time
@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from shared.errors import ConfigInvalid, MessageError, Refused, Stale, Unavailable
 from shared.model import Action, Create, Delivered, Delivery, OutsideTicket, Receipt, TicketStatus, TicketSummary
@@ -80,7 +81,9 @@ class WebhookTarget:
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._program = program
-        self._values = values
+        parts = urlsplit(where.url)
+        #: The same for every message.
+        self._settled = {"values": values, "target": {"url": where.url, "origin": f"{parts.scheme}://{parts.netloc}"}}
         self._receipts = request.receipts
         self._outbox = request.outbox
         self._scope = request.settings.scope()
@@ -111,19 +114,18 @@ class WebhookTarget:
 
     def _deliver(self, delivery: Delivery) -> Delivered | MessageError:
         try:
-            receipt = self._receipts.find(self._scope, delivery.key.digest)
-            if receipt and receipt.action:
+            receipt = self._receipts.find(self._scope, delivery.key.digest) or Receipt(delivery.key.digest)
+            if receipt.action:
                 return Delivered(receipt.ticket_id, receipt.action)
-            if receipt and (receipt.begun or receipt.step):
+            if receipt.begun or receipt.step:
                 course = _resumed(delivery, receipt)
-                done = self._settle_doubt(receipt, course)
-                if done.begun or done.step:
-                    return self._go_on(done, course)
-                # Nothing was done, so what is decided now counts.
-                receipt = done
+                receipt = self._settle_doubt(receipt, course)
+                if receipt.begun or receipt.step:
+                    return self._go_on(receipt, course)
+            # Nothing was done, so what is decided now counts.
             course = self._course(delivery)
-            course.refusals = receipt.facts["refusals"] if receipt else 0
-            return self._go_on(self._begin(receipt, course), course)
+            course.refusals = receipt.facts.get("refusals", 0)
+            return self._go_on(receipt, course)
         except MessageError as error:
             return error
         except Stale as stale:
@@ -146,15 +148,6 @@ class WebhookTarget:
             raise Refused(f"There is no ticket {ticket_id!r}.")
         return {**noted.facts, "id": ticket_id}
 
-    def _begin(self, receipt: Receipt | None, course: _Course) -> Receipt:
-        first = Receipt(course.delivery.key.digest, begun=True, facts=_written(course))
-        if receipt:
-            return self._receipts.advance(self._scope, replace(first, etag=receipt.etag))
-        stored = self._receipts.begin(self._scope, first)
-        if stored.action or stored.step:
-            raise Unavailable(_OTHER)
-        return stored
-
     def _settle_doubt(self, receipt: Receipt, course: _Course) -> Receipt:
         """Find out whether the step that has begun was done. What cannot be asked about is done again."""
         groups = self._groups(course)
@@ -168,52 +161,64 @@ class WebhookTarget:
         row = self._find(move.step.lookup, course, move)
         if row is not None:
             _keep(move, _facts(move.step.lookup.keep, row), course)
-            return self._advance(receipt, course, step=receipt.step + 1, last=len(groups))
+            return self._done(receipt, course, groups)
         if waited < lag:
             raise Unavailable(
                 "Whether a message has its ticket is not known yet: the answer was lost, and the search there may lag.",
                 remedy="It is looked up again by itself.",
                 retry_after=lag - waited,
             )
-        return replace(receipt, begun=receipt.step > 0)
+        return replace(receipt, begun=False)
 
     def _go_on(self, receipt: Receipt, course: _Course) -> Delivered:
         groups = self._groups(course)
-        for number, group in enumerate(groups):
-            if number < receipt.step:
-                continue
+        for group in groups[receipt.step :]:
             try:
-                for move in group.before:
-                    _keep(move, self._make(move, course), course)
+                if not receipt.begun:
+                    for move in group.before:
+                        _keep(move, self._make(move, course), course)
+                    if group.counts:
+                        receipt = self._write(replace(receipt, begun=True), course)
                 if group.counts:
                     _keep(group.counts, self._make(group.counts, course), course)
             except Refused:
                 # It says that it was not done.
                 course.refusals += 1
-                self._receipts.advance(self._scope, replace(receipt, begun=False, facts=_written(course)))
+                self._write(replace(receipt, begun=False), course)
                 raise
-            receipt = self._advance(receipt, course, step=number + 1, last=len(groups))
+            receipt = self._done(receipt, course, groups)
         if not course.ticket_id:
             raise ConfigInvalid(
                 "The answer to a new ticket has no id where the target looks for it.",
                 remedy="Give the create step a keep with the JSON path of ticket_id.",
             )
-        done = replace(
-            receipt, step=len(groups), begun=False, ticket_id=course.ticket_id, action=course.action, facts={}
-        )
-        facts = {name: value for name, value in course.kept.items() if name != _ID and isinstance(value, str | int)}
-        noted = OutsideTicket(
-            course.ticket_id,
-            participants(course.delivery.message),
-            facts if course.action is Action.CREATED else {n: v for n, v in course.ticket.items() if n != "id"},
-        )
-        self._receipts.finish(self._scope, done, noted)
+        self._finish(receipt, course)
         return Delivered(course.ticket_id, course.action)
 
-    def _advance(self, receipt: Receipt, course: _Course, *, step: int, last: int) -> Receipt:
-        """Write down that a step is done and the next one begins; after the last one, the end says both."""
-        further = replace(receipt, step=step, begun=step < last, facts=_written(course))
-        return further if step == last else self._receipts.advance(self._scope, further)
+    def _finish(self, receipt: Receipt, course: _Course) -> None:
+        if not receipt.etag:
+            receipt = self._write(receipt, course)
+        done = replace(receipt, begun=False, ticket_id=course.ticket_id, action=course.action, facts={})
+        facts = {name: value for name, value in course.ticket.items() if name != "id"}
+        if course.action is Action.CREATED:
+            kept = course.kept.items()
+            facts = {name: value for name, value in kept if name != _ID and isinstance(value, str | int)}
+        noted = OutsideTicket(course.ticket_id, participants(course.delivery.message), facts)
+        self._receipts.finish(self._scope, done, noted)
+
+    def _done(self, receipt: Receipt, course: _Course, groups: Sequence[_Group]) -> Receipt:
+        """Write down that a step is done, and that the next one begins where nothing comes before it.
+
+        After the last one nothing is written: the end says both.
+        """
+        step = receipt.step + 1
+        further = replace(receipt, step=step, begun=step < len(groups) and not groups[step].before)
+        return further if step == len(groups) else self._write(further, course)
+
+    def _write(self, receipt: Receipt, course: _Course) -> Receipt:
+        wanted = replace(receipt, facts=_written(course))
+        write = self._receipts.advance if receipt.etag else self._receipts.begin
+        return write(self._scope, wanted)
 
     def _groups(self, course: _Course) -> list[_Group]:
         steps = self._program.create if course.action is Action.CREATED else self._program.modify
@@ -264,7 +269,7 @@ class WebhookTarget:
 
     def _read(self, read: Read, ticket: OutsideTicket) -> Any:
         """The ticket as the other side has it, or None."""
-        context = {"ticket": {**ticket.facts, "id": ticket.ticket_id}, "values": self._values}
+        context = {**self._settled, "ticket": {**ticket.facts, "id": ticket.ticket_id}}
         answer = self._send(read.request, context, f"read ticket {ticket.ticket_id}", "")
         if answer.status >= 300:
             return None
@@ -301,7 +306,8 @@ class WebhookTarget:
 
     def _context(self, course: _Course, move: _Move) -> Mapping[str, Any]:
         ticket = {**course.ticket, "id": course.ticket_id}
-        return context_of(course.delivery, self._outbox, self._values, ticket, kept=course.kept, item=move.item)
+        about = context_of(course.delivery, self._outbox, move.item)
+        return {**about, **self._settled, "ticket": ticket, "kept": course.kept}
 
 
 def _doing(course: _Course, move: _Move) -> str:
@@ -324,7 +330,8 @@ def _resumed(delivery: Delivery, receipt: Receipt) -> _Course:
 
 
 def _facts(keep: Mapping[str, str], document: Any) -> dict[str, Any]:
-    return {name: find_first(path, document) for name, path in keep.items()}
+    """A path with ``[*]`` gives a list."""
+    return {name: (find_all if "[*]" in path else find_first)(path, document) for name, path in keep.items()}
 
 
 def _keep(move: _Move, facts: Mapping[str, Any], course: _Course) -> None:

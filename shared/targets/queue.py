@@ -25,7 +25,7 @@ from shared.model import (
     TicketSummary,
 )
 from shared.ports import TargetKind, TargetRequest, TargetSettings
-from shared.targets._outside import participants
+from shared.targets._outside import has_requester, participants
 from shared.targets._ticket_ids import ticket_ids
 
 #: A queue takes 64 KiB, and base64 makes four octets of three.
@@ -79,9 +79,10 @@ class QueueTarget:
         known = self._receipts.find(self._scope, delivery.key.digest)
         if known and known.action:
             return Delivered(known.ticket_id, known.action)
-        receipt = known or self._intended(delivery)
-        if isinstance(receipt, MessageError):
-            return receipt
+        try:
+            receipt = known or self._intended(delivery)
+        except Refused as refused:
+            return refused
         action = Action(receipt.facts["action"])
         self._outbox.send(self._queue, self._event(delivery, receipt.ticket_id, action))
         ticket = OutsideTicket(receipt.ticket_id, participants(delivery.message))
@@ -91,18 +92,18 @@ class QueueTarget:
             raise Unavailable("Another worker handles the same message.") from stale
         return Delivered(receipt.ticket_id, action)
 
-    def _intended(self, delivery: Delivery) -> Receipt | MessageError:
+    def _intended(self, delivery: Delivery) -> Receipt:
         """What is to be announced, written down first: whoever comes after a crash announces the same."""
         decision = delivery.decision
         action = Action.CREATED if isinstance(decision, Create) else Action.MODIFIED
         ticket_id = self._free_id(delivery) if isinstance(decision, Create) else decision.ticket_id
         if action is Action.MODIFIED and not self._receipts.tickets(self._scope, [ticket_id]):
-            return Refused(f"No ticket {ticket_id} was ever put onto queue {self._queue!r}.")
+            raise Refused(f"No ticket {ticket_id} was ever put onto queue {self._queue!r}.")
         first = Receipt(delivery.key.digest, begun=True, ticket_id=ticket_id, facts={"action": action.value})
-        stored = self._receipts.begin(self._scope, first)
-        if stored.action:
-            raise Unavailable("Another worker handles the same message.")
-        return stored
+        try:
+            return self._receipts.begin(self._scope, first)
+        except Stale as stale:
+            raise Unavailable("Another worker handles the same message.") from stale
 
     def _free_id(self, delivery: Delivery) -> str:
         ids = list(ticket_ids(delivery.key))
@@ -116,6 +117,7 @@ class QueueTarget:
             "job": delivery.key.job_id,
             "subject": message.subject,
             "sender": _address(message.sender),
+            "requester": _address(message.sender if has_requester(delivery) else None),
             "to": [_address(one) for one in message.to],
             "cc": [_address(one) for one in message.cc],
             "date": message.date.isoformat() if message.date else None,
@@ -138,6 +140,8 @@ class QueueTarget:
             ],
             "defects": message.defects,
             "evidence": delivery.decision.evidence,
+            "fields": dict(delivery.decision.fields),
+            "notes": delivery.decision.notes,
         }
         event: dict[str, Any] = {
             "specversion": "1.0",

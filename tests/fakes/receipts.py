@@ -19,7 +19,9 @@ class FakeReceipts:
     def begin(self, scope: str, receipt: Receipt) -> Receipt:
         """See the port."""
         with self._rows.writing("receipts.begin"):
-            return self._receipts.get((scope, receipt.digest)) or self._store(scope, receipt)
+            if (scope, receipt.digest) in self._receipts:
+                raise Stale(f"Somebody else began with message {receipt.digest[:16]}.")
+            return self._store(scope, receipt)
 
     def find(self, scope: str, digest: str) -> Receipt | None:
         """See the port."""

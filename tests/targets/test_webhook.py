@@ -223,7 +223,7 @@ def test_a_refusal_is_that_messages(tracker: Tracker, storage: FakeStorage, cloc
     assert TOKEN not in str(answer)
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [408, 412, 429, 500, 502, 503, 504])
 def test_a_fault_over_there_is_no_messages(
     tracker: Tracker, storage: FakeStorage, clock: FakeClock, status: int
 ) -> None:
