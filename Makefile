@@ -17,6 +17,7 @@ help:
 	@echo "make contract  the Mailbox contract over every mail server, as a table"
 	@echo "make roundup   the whole contract of a target on a real tracker: Roundup"
 	@echo "make crash-matrix  kill a run at every point, for every connector, and judge from outside (about 20 minutes)"
+	@echo "make crash-matrix  kill a run at every point, for every connector and target, and judge from outside (about half an hour)"
 	@echo "make faults  let storage and every wire fail at every request of a run, and judge from outside (about an hour)"
 	@echo "make soak    every connector for MINUTES=30, while wires break and hosts are killed; SEED=7 repeats one"
 	@echo "make package  the zip that is deployed; the platform installs the libraries (see dev/package.py for a prebuilt one)"

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -46,7 +47,7 @@ class Cells:
     """Cells of one connector, each with a mailbox and a job of its own, on one storage. A context manager."""
 
     def __init__(
-        self, azurite: Azurite, servers: Counterparts, kind: str, *, prefix: str, scene: type[Scene] = Scene
+        self, azurite: Azurite, servers: Counterparts, kind: str, *, prefix: str, scene: Callable[..., Scene] = Scene
     ) -> None:
         self._azurite, self._servers, self._kind, self._prefix = azurite, servers, kind, prefix
         self._scene = scene

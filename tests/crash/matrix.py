@@ -1,6 +1,6 @@
 """The whole crash matrix: ``make crash-matrix``. Writes its tables into docs/reliability.md; exit code 1 where one is not 0/0/0.
 
-For each connector, over the `table` target, on Azurite:
+For each connector, over the `table` target, and for each other target, from a spool; on Azurite:
 
 - undisturbed;
 - killed (SIGKILL) at every point of a run;
@@ -15,19 +15,27 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from dev.azurite import Azurite
 from tests.crash.cell import Cells, Strike
-from tests.crash.scene import Verdict
+from tests.crash.scene import Scene, Verdict
+from tests.run.target_sides import QueueSide, TrackerSide
 from tests.servers.counterparts import KINDS, Counterparts
+from tests.servers.tracker import Tracker
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
 _SEED = 2026
 _TWICE = 20
+
+_TO = " to "
+#: What is struck: each connector, and each target that is not the built-in one.
+COLUMNS = (*KINDS, f"spool{_TO}webhook", f"spool{_TO}queue")
 
 #: Where a kill leaves the most to reconcile: the tickets are there, and the ledger does not know.
 _RECONCILED = Strike("after deliver 1")
@@ -66,6 +74,21 @@ class Outcome:
             for point, verdict in verdicts.items()
             for fault in verdict.faults
         ]
+
+
+@contextmanager
+def cells_of(azurite: Azurite, servers: Counterparts, column: str) -> Iterator[Cells]:
+    """What one of `COLUMNS` is made of, while it is needed."""
+    kind, _, target = column.partition(_TO)
+    scene: Callable[..., Scene] = Scene
+    with ExitStack() as stack:
+        if target == "webhook":
+            secret = servers.new(kind).given["secret"]
+            scene = partial(Scene, target=TrackerSide(stack.enter_context(Tracker()), secret))
+        if target == "queue":
+            scene = partial(Scene, target=QueueSide(azurite, "crash-tickets"))
+        prefix = f"crash{COLUMNS.index(column)}"
+        yield stack.enter_context(Cells(azurite, servers, kind, prefix=prefix, scene=scene))
 
 
 def every(points: Sequence[str], step: int, first: int = 0) -> Sequence[str]:
@@ -175,7 +198,7 @@ def write(page: Path, name: str, text: str) -> None:
 
 def main() -> int:
     """Run it whole."""
-    kinds = sys.argv[1:] or KINDS
+    kinds = sys.argv[1:] or COLUMNS
     began = time.monotonic()
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -184,19 +207,19 @@ def main() -> int:
         Counterparts(Path(keys)) as servers,
         ThreadPoolExecutor(2) as pool,
     ):
-        for kind in kinds:
+        for kind in KINDS:
             servers.new(kind)
 
-        def one(kind: str) -> Outcome:
-            with Cells(azurite, servers, kind, prefix=f"crash{KINDS.index(kind)}") as cells:
-                return strike_all(cells, kind)
+        def one(column: str) -> Outcome:
+            with cells_of(azurite, servers, column) as cells:
+                return strike_all(cells, column)
 
         outcomes = list(pool.map(one, kinds))
     faults = [fault for one in outcomes for fault in one.faults]
     cells = sum(len(verdicts) for one in outcomes for verdicts in one.groups.values())
     print(table(outcomes), "", summary(outcomes), "", *faults, sep="\n")  # noqa: T201 (a table for people)
     print(f"\n{cells} cells in {time.monotonic() - began:.0f} s, seed {_SEED}: {len(faults)} faults.")  # noqa: T201
-    if not faults and set(kinds) == set(KINDS):
+    if not faults and set(kinds) == set(COLUMNS):
         write(PAGE, "crash-matrix", f"{summary(outcomes)}\n\n{table(outcomes)}")
     return 1 if faults else 0
 

@@ -4,6 +4,7 @@ A further kind of target gets the faults of `tests.run.storage_faults` by a clas
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -13,6 +14,7 @@ from azure.storage.queue import QueueClient, TextBase64DecodePolicy
 
 from dev.azurite import Azurite
 from tests.run.real import Tables
+from tests.servers.tracker import Tracker, tracker_block
 
 
 class TargetSide(Protocol):
@@ -68,3 +70,20 @@ class QueueSide:
             return Counter(), Counter()
         ours = [(what, subject) for what, subject in self._events.values() if subject.startswith(f"{name} ")]
         return Counter(subject for what, subject in ours if what == "created"), Counter(subject for _, subject in ours)
+
+
+class TrackerSide:
+    """A tracker in this process, behind the `webhook` target. The text of a note names its message."""
+
+    def __init__(self, tracker: Tracker, secret: str) -> None:
+        """``secret``: what jobs are given for a token."""
+        tracker.authorization = f"Bearer {secret}"
+        self.block: Mapping[str, Any] = tracker_block(tracker.url)
+        self._tracker = tracker
+
+    def made(self, name: str) -> tuple[Counter[str], Counter[str]]:
+        """See `TargetSide`."""
+        there = list(self._tracker.tickets.values())
+        texts = [note.text for one in there for note in one.notes]
+        named = [found[1] for text in texts if (found := re.search(rf"The text of ({name} \w+)\.", text))]
+        return Counter(one.subject for one in there if one.subject.startswith(f"{name} ")), Counter(named)
