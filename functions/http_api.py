@@ -47,6 +47,8 @@ def _application() -> func.AsgiMiddleware:
     from shared.api import ApiServices, create_app
     from shared.api.services import Access
     from shared.errors import MailConnectorError
+    from shared.rehearsal import Stage
+    from shared.run import target_of
 
     kept = storage()
 
@@ -74,6 +76,11 @@ def _application() -> func.AsgiMiddleware:
                 clock=services().clock,
                 version=VERSION,
                 healthy=healthy,
+                stage=Stage(
+                    threads=kept.threads,
+                    open_target=lambda job, deadline: target_of(job, services(), deadline),
+                    secrets=secrets(),
+                ),
             )
         )
     )

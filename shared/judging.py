@@ -1,13 +1,16 @@
 """What becomes of one message: screened, its references looked up, routed. Changes nothing anywhere."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.jobs import Job
-from shared.model import Create, Decision, Delivery, Message, TicketSummary, Verdict
-from shared.ports import Target, Threads
+from shared.model import Create, Decision, Message, TicketSummary, Verdict
+from shared.ports import Threads
 from shared.routing import Circumstances, conversation, refers_to, route, screen, take
+
+#: See `Target.look_up`.
+LookUp = Callable[[Collection[str]], Mapping[str, TicketSummary]]
 
 #: How often a ticket may have been merged into another one; whoever merges further is not followed.
 _MERGES = 5
@@ -26,9 +29,10 @@ class Judgement:
 class Judge:
     """Decides by one job's settings, with what its target and the threads know."""
 
-    def __init__(self, job: Job, target: Target, threads: Threads) -> None:
+    def __init__(self, job: Job, look_up: LookUp, threads: Threads) -> None:
+        """``look_up`` is that of the job's target."""
         self._job = job
-        self._target = target
+        self._ask = look_up
         self._threads = threads
         self._of_this_run: dict[str, str] = {}
 
@@ -37,10 +41,9 @@ class Judge:
         for message_id, ticket_id in tickets.items():
             self._of_this_run.setdefault(message_id, ticket_id)
 
-    def names_of(self, delivery: Delivery) -> tuple[str, ...]:
+    def names_of(self, message: Message, decision: Decision) -> tuple[str, ...]:
         """Under which names a later message may refer to this one: its Message-ID, an Outlook conversation."""
-        message = delivery.message
-        begins = isinstance(delivery.decision, Create) and self._job.routing.outlook_threads
+        begins = isinstance(decision, Create) and self._job.routing.outlook_threads
         return tuple(filter(None, (message.message_id, conversation(message) if begins else None)))
 
     def judge(self, message: Message, received: datetime) -> Judgement:
@@ -65,7 +68,7 @@ class Judge:
             wanted = {ticket_id for ticket_id in wanted if ticket_id not in found}
             if not wanted:
                 break
-            found.update(self._target.look_up(wanted))
+            found.update(self._ask(wanted))
             wanted = {ticket.merged_into for ticket in found.values() if ticket.merged_into}
         return found
 

@@ -156,8 +156,8 @@ class Run:
             self._job = self._load()
             self._alarm_after = self._job.alarm_after
             self._canary.follow(self._job)
-            self._target = self._open_target()
-            self._judge = Judge(self._job, self._target, self._services.threads)
+            self._target = target_of(self._job, self._services, self._hard_deadline)
+            self._judge = Judge(self._job, self._target.look_up, self._services.threads)
             with self._open_mailbox() as mailbox:
                 self._finish_what_was_left(mailbox)
                 self._take_up_candidates(mailbox)
@@ -341,7 +341,7 @@ class Run:
                 self._fail(entry, answer, raw, delivery.message)
                 continue
             message_id = delivery.message.message_id or ""
-            for name in self._judge.names_of(delivery):
+            for name in self._judge.names_of(delivery.message, delivery.decision):
                 threads.setdefault(name, answer.ticket_id)
             disposition = self._disposition(self._job.success_disposition, raw)
             delivered = entry.deliver(answer, disposition, message_id=message_id, sha256=delivery.message.sha256)
@@ -565,20 +565,6 @@ class Run:
                 remedy="Save the job again through the API, which names each fault.",
             ) from error
 
-    def _open_target(self) -> Target:
-        services = self._services
-        return services.open_target(
-            TargetRequest(
-                job_id=self._job.id,
-                settings=self._job.target,
-                secrets=services.secrets,
-                tickets=services.tickets,
-                receipts=services.receipts,
-                outbox=services.outbox,
-                deadline=self._hard_deadline,
-            )
-        )
-
     def _open_mailbox(self) -> Mailbox:
         services, job = self._services, self._job
         with span("open"), services.circuit.calling(job.server.reached_at, job.id, services.clock):
@@ -624,6 +610,21 @@ class Run:
             again = RunRequest(self._record.job_id, new_run_id(now), Trigger.CONTINUATION)
             self._services.queue.put(again)
         return report
+
+
+def target_of(job: Job, services: Services, deadline: Deadline) -> Target:
+    """The job's target, opened."""
+    return services.open_target(
+        TargetRequest(
+            job_id=job.id,
+            settings=job.target,
+            secrets=services.secrets,
+            tickets=services.tickets,
+            receipts=services.receipts,
+            outbox=services.outbox,
+            deadline=deadline,
+        )
+    )
 
 
 def _listed_key(entry: LedgerEntry) -> MessageKey:

@@ -60,6 +60,8 @@ ROLES: Mapping[str, Role] = {
     **dict.fromkeys(
         (
             "test_job",
+            "dry_run_job",
+            "replay_message",
             "run_job_now",
             "retry_parked",
             "retry_many",

@@ -16,6 +16,7 @@ from shared.api import (
     parked,
     problems,
     purged,
+    rehearsal,
     runs,
     schedules,
     secrets,
@@ -36,7 +37,7 @@ config fault lists everything that is wrong, each with its JSON pointer. Secrets
 """
 
 
-_MODULES = (jobs, alarms, audit, connection, runs, parked, purged, schedules, secrets, tickets, why, health)
+_MODULES = (jobs, alarms, audit, connection, rehearsal, runs, parked, purged, schedules, secrets, tickets, why, health)
 _PREFIX = "/api"
 
 

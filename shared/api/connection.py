@@ -35,7 +35,7 @@ def test_job(services: Services, job_id: NewJobId, body: OptionalJsonBody) -> JS
     if body is None:
         if record is None:
             raise not_found(f"There is no job {job_id!r}. To test a config that is not stored, send it as the body.")
-        job = _stored(record)
+        job = stored_job(record)
     else:
         # Judged as if it were to be saved.
         job = check_job(body, job_id=job_id, today=services.clock().date(), before=record)
@@ -43,7 +43,8 @@ def test_job(services: Services, job_id: NewJobId, body: OptionalJsonBody) -> JS
     return JSONResponse(connection_view(stages, job.warnings()).body())
 
 
-def _stored(record: JobRecord) -> Job:
+def stored_job(record: JobRecord) -> Job:
+    """The stored config. Raises `FaultsFound` where it does not fit this version."""
     job = read_stored(record)
     if job is None:
         raise FaultsFound(stored_faults(record))

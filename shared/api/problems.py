@@ -56,6 +56,7 @@ CONTENT_TYPE = Kind("content-type", 415, "The body is of a type that is not take
 PRECONDITION_REQUIRED = Kind("precondition-required", 428, "Say which version of the job you are changing.")
 INTERNAL = Kind("internal", 500, "This is a defect of ours.")
 VAULT_REFUSED = Kind("vault-refused", 502, "The key vault refused.")
+NOT_REACHED = Kind("not-reached", 502, "The mailbox or the target cannot be used now.")
 UNAVAILABLE = Kind("unavailable", 503, "Something that the API needs does not answer.")
 HTTP_FAULT = Kind("http", 400, "The request cannot be served.")
 
@@ -78,6 +79,7 @@ KINDS = (
     PRECONDITION_REQUIRED,
     INTERNAL,
     VAULT_REFUSED,
+    NOT_REACHED,
     UNAVAILABLE,
 )
 

@@ -16,6 +16,7 @@ from shared.ports import (
     TicketStore,
     WhyRecords,
 )
+from shared.rehearsal import Stage
 
 
 class Endings(Protocol):
@@ -90,6 +91,8 @@ class ApiServices:
     version: str
     #: Whether the app can do its work (storage answers). May raise `MailConnectorError`, which counts as no.
     healthy: Callable[[], bool]
+    #: Where dry runs and replays look things up.
+    stage: Stage
     #: How connection tests get to the mailboxes.
     way: Way = field(default_factory=Way)
     #: Where secrets can be written; None where they are in the environment or a file.

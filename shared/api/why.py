@@ -94,7 +94,7 @@ def why(
     else:
         found = services.whys.find(ticket_id=ticket or "", job_id=job_id, limit=limit)
         nothing = f"No message is known that made ticket {ticket} or was added to it."
-    return JSONResponse(WhyAnswer(answer=_answer(found, nothing), items=[_view(one) for one in found]).body())
+    return JSONResponse(WhyAnswer(answer=_answer(found, nothing), items=[why_view(one) for one in found]).body())
 
 
 def _answer(found: Sequence[Why], nothing: str) -> str:
@@ -112,7 +112,8 @@ def _answer(found: Sequence[Why], nothing: str) -> str:
     return f"{len(found)} messages: {counts}. The newest: {found[0].sentence}"
 
 
-def _view(one: Why) -> WhyView:
+def why_view(one: Why) -> WhyView:
+    """A record for people."""
     plain: dict[str, Any] = {
         name: getattr(one, name)
         for name in (

@@ -153,6 +153,8 @@ def test_every_operation_is_what_the_document_says(world: World, document: dict[
         "put_secret": ("/api/secrets/box", {"json": {"value": "x"}}),
         "delete_secret": ("/api/secrets/box", {}),
         "list_alarms": ("/api/alarms", {}),
+        "dry_run_job": (f"{job}/dry-run", {}),
+        "replay_message": (f"{job}/replay", {"json": {"purged": "purged-4"}}),
         "why": ("/api/messages/why?day=2026-11-23", {}),
         "read_health": ("/api/health", {}),
         "delete_job": (job, {}),

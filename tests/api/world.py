@@ -14,8 +14,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared.api import ApiServices, create_app
 from shared.api.views import ProblemView
+from shared.ports import Mailbox, OpenRequest
+from shared.rehearsal import Stage
+from shared.targets.table import TableTarget
 from tests.builders import NOW
 from tests.fakes.clock import FakeClock
+from tests.fakes.mailbox import FakeFolder, FakeMailbox
 from tests.fakes.secrets import FakeSecrets
 from tests.fakes.storage import FakeStorage
 
@@ -58,6 +62,8 @@ class World:
 
     def __post_init__(self) -> None:
         self.storage = FakeStorage(self.clock)
+        #: What every job of these tests finds in its mailbox.
+        self.folder = FakeFolder(self.clock)
         self.serve()
 
     def serve(self, **ports: Any) -> None:
@@ -74,8 +80,17 @@ class World:
             "clock": self.clock,
             "version": "1.2.3",
             "healthy": lambda: self.healthy,
+            "stage": Stage(
+                threads=self.storage.threads,
+                open_target=lambda _job, _deadline: TableTarget(self.storage.tickets),
+                secrets=self.secrets,
+                open_mailbox=self._open_mailbox,
+            ),
         }
         self.switch.app = create_app(ApiServices(**{**usual, **ports}))
+
+    def _open_mailbox(self, request: OpenRequest) -> Mailbox:
+        return FakeMailbox(self.folder, job_id=request.job_id, identity=request.settings.identity())
 
     def lose_storage(self, error: Exception) -> None:
         """Let every port of storage raise ``error`` from now on."""

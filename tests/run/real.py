@@ -148,6 +148,11 @@ class Tables:
         condition = "RowKey ge @begin and RowKey lt @end" + (f" and {where}" if where else "")
         return [dict(row) for row in client.query_entities(condition, parameters={"begin": begin, "end": end})]
 
+    def all(self, table: str) -> list[dict[str, Any]]:
+        """Every row of ``table`` with its version."""
+        client = self._service.get_table_client(f"{self._prefix}{table}")
+        return [{**row, "etag": row.metadata["etag"]} for row in client.list_entities()]
+
     def touch(self, table: str, begin: str, *, where: str = "") -> None:
         """Change the version of these rows, and a column that nobody reads, as any other writer would."""
         client = self._service.get_table_client(f"{self._prefix}{table}")
