@@ -51,6 +51,11 @@ var events = [
     meaning: 'A secret or certificate that a job uses will expire soon.'
   }
   {
+    event: 'audit_unwritten'
+    severity: 2
+    meaning: 'A change through the API went through, but its audit record could not be stored. The log line has it.'
+  }
+  {
     event: 'timers_unread'
     severity: 3
     meaning: 'Storage did not answer in time at start. The sweep runs the jobs.'
