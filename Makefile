@@ -27,6 +27,7 @@ help:
 	@echo "make nasty   thirty nasty inputs through Dovecot in one run, expected and seen"
 	@echo "make fuzz    coverage-guided fuzzing of what reads mail, for MINUTES=60"
 	@echo "make histories  COUNT=2000 random histories of a mailbox, its people and its ledger, in memory (about 20 minutes)"
+	@echo "make poison  one message among 100 that stops whoever reads it: what becomes of it and of the others"
 	@echo "make lock    pin the newest dependencies into requirements*.txt"
 	@echo "make clean   remove everything that the other targets made"
 
@@ -112,6 +113,10 @@ fuzz: $(READY)
 nasty: $(READY)
 	@$(BIN)/python -m tests.servers.prepare
 	@$(BIN)/python -m tests.run.nasty --full
+.PHONY: poison
+poison: $(READY)
+	@$(BIN)/python -m tests.servers.prepare
+	@$(BIN)/python -m tests.run.poison_figures
 
 .PHONY: lock
 .PHONY: histories

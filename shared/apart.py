@@ -5,6 +5,7 @@ For messages over which a worker stopped once: docs/decisions/0004 says why only
 
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -45,10 +46,15 @@ def call_apart(function: Callable[..., T], *arguments: Any, within: timedelta, m
     if child.returncode == _TOO_MUCH:
         raise Unreadable(f"Reading it took more than {memory_mb} MB of memory, even in a process of its own.")
     if child.returncode or not child.stdout:
-        raise Unreadable(f"Reading it stopped a process of its own (exit status {child.returncode}).")
+        raise Unreadable(f"Reading it stopped a process of its own ({_ending(child.returncode)}).")
     # Written by our own code in the child; nobody else has its pipe.
     answer: T = pickle.loads(child.stdout)  # noqa: S301
     return answer
+
+
+def _ending(code: int) -> str:
+    """How a process ended, in a word that can be searched for."""
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
 
 
 #: The child's word for: no memory left.
