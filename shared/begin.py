@@ -4,7 +4,7 @@ import logging
 import secrets as chance
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from pydantic import ValidationError
 
@@ -35,6 +35,9 @@ from shared.schedule.due import Taken, take
 from shared.targets import target_for
 
 _log = logging.getLogger(__name__)
+
+#: How far the clocks of two instances may be apart. A claim that lies further ahead is of a clock that was wrong.
+_SKEW = timedelta(hours=1)
 
 #: These run whether or not an occurrence is due.
 _FORCED = frozenset({Trigger.MANUAL, Trigger.CONTINUATION})
@@ -90,6 +93,15 @@ def new_run_id(now: datetime) -> str:
     return f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03d}Z-{chance.token_hex(3)}"
 
 
+def _begun(run_id: str) -> datetime | None:
+    """When the id was made, to the end of its millisecond; None for an id that does not say."""
+    try:
+        made = datetime.strptime(run_id.partition("Z-")[0], "%Y%m%dT%H%M%S.%f").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return made + timedelta(milliseconds=1)
+
+
 def begin(job_id: str, trigger: Trigger, services: Services, *, run_id: str = "") -> RunLease | None:
     """Claim what is due and lease the mailbox, in one conditional write.
 
@@ -102,7 +114,7 @@ def begin(job_id: str, trigger: Trigger, services: Services, *, run_id: str = ""
         if record is None:
             _log.warning("Job %s does not exist (any more): nothing to run.", job_id)
             return None
-        if trigger not in _FORCED and not _is_due(record, now):
+        if trigger not in _FORCED and not _is_due(record, now, run_id):
             return None
         again = trigger is Trigger.MANUAL and _on_record(services.jobs, job_id, run_id)
         claim = _claim(record, now, trigger, "" if again else run_id)
@@ -121,11 +133,16 @@ def begin(job_id: str, trigger: Trigger, services: Services, *, run_id: str = ""
     return None
 
 
-def _is_due(record: JobRecord, now: datetime) -> bool:
-    """Whether its time has come, or its last run died and left something."""
+def _is_due(record: JobRecord, now: datetime, run_id: str) -> bool:
+    """Whether its time has come, or its last run died and left something.
+
+    What became due only after a request was queued has a request of its own, further back: a job that is always due,
+    since its mailbox is never empty, would come before the others otherwise.
+    """
     state = record.state
     died = bool(state.lease_run) and state.lease_expires is not None and state.lease_expires <= now
-    return record.enabled and (died or (state.next_due is not None and state.next_due <= now))
+    asked = min(now, _begun(run_id) or now)
+    return record.enabled and (died or (state.next_due is not None and state.next_due <= asked))
 
 
 def _on_record(jobs: JobStore, job_id: str, run_id: str) -> bool:
@@ -145,6 +162,10 @@ def _claim(record: JobRecord, now: datetime, trigger: Trigger, run_id: str) -> C
 
 def _take(record: JobRecord, now: datetime) -> Taken:
     """The newest occurrence that a claim stands for, and when the job is due after it."""
+    taken = record.state.last_occurrence
+    if taken and now < taken <= now + _SKEW:
+        # Claimed by an instance whose clock is ahead of ours: it is not due again.
+        now = taken
     try:
         schedule = load_job(record).schedule
     except ValidationError:

@@ -1,11 +1,11 @@
-"""A clock that stands still until a test moves it."""
+"""A clock that stands still until a test moves it or sets it."""
 
 from datetime import datetime, timedelta
 from threading import Lock
 
 
 class FakeClock:
-    """Call it for the present instant; `advance` is the only thing that changes the answer."""
+    """Call it for the present instant; only `advance` and `set_back` change the answer."""
 
     def __init__(self, now: datetime) -> None:
         if now.tzinfo is None:
@@ -25,3 +25,8 @@ class FakeClock:
         with self._lock:
             self._now += by
             return self._now
+
+    def set_back(self, by: timedelta) -> None:
+        """Set the clock to another time, as an operator or a time server does; forward where ``by`` is negative."""
+        with self._lock:
+            self._now -= by

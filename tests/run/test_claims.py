@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from shared.api.records import check_job, save
+from shared.begin import new_run_id
 from shared.errors import Unavailable
 from shared.ledger import Stage
 from shared.model import Pick, RunOutcome, RunReport, Trigger
@@ -92,6 +93,29 @@ def test_a_job_that_is_gone_runs_no_more() -> None:
     assert world.run(Trigger.TIMER) is None
     assert world.run(Trigger.MANUAL) is None
     assert opened(world) == 0
+
+
+def test_a_request_of_the_sweep_that_was_overtaken_does_nothing() -> None:
+    """The job has run since it was queued, and what is due now is queued further back: nobody gets two turns."""
+    world = World()
+    queued = new_run_id(world.clock())
+    assert world.run(Trigger.SWEEP, run_id=queued) is not None
+    world.clock.advance(5 * MINUTE)
+    assert world.run(Trigger.SWEEP, run_id=queued) is None
+    assert world.run(Trigger.SWEEP, run_id=new_run_id(world.clock())) is not None
+
+
+def test_a_clock_that_is_behind_takes_no_occurrence_again() -> None:
+    """Another instance, ahead by eight minutes, had an occurrence early: a run by hand must not make it due once more."""
+    world = World()
+    world.clock.set_back(-8 * MINUTE)
+    assert world.run(Trigger.TIMER) is not None
+    claimed, due = world.state().last_occurrence, world.state().next_due
+    world.clock.set_back(8 * MINUTE)
+    assert world.report(Trigger.MANUAL).outcome is RunOutcome.COMPLETED
+    assert (world.state().last_occurrence, world.state().next_due) == (claimed, due)
+    world.clock.advance(5 * MINUTE)
+    assert world.run(Trigger.TIMER) is None
 
 
 # --- who holds the mailbox -------------------------------------------------------------------------------------------
