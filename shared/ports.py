@@ -657,6 +657,13 @@ class ParkedMessages(Protocol):
         """Newest first, and the cursor of the next page or None."""
         ...
 
+    def everywhere(self, *, limit: int, cursor: str | None = None) -> tuple[list[ParkedMessage], str | None]:
+        """Of all jobs, also deleted ones: job by job, newest first within each; and the cursor of the next page.
+
+        Raises `ValueError` for a cursor that it did not give.
+        """
+        ...
+
     def get(self, job_id: str, parked_id: str) -> ParkedMessage | None:
         """One of them, or None."""
         ...

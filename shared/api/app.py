@@ -14,6 +14,7 @@ from shared.api import (
     health,
     jobs,
     parked,
+    parked_many,
     problems,
     purged,
     rehearsal,
@@ -37,7 +38,22 @@ config fault lists everything that is wrong, each with its JSON pointer. Secrets
 """
 
 
-_MODULES = (jobs, alarms, audit, connection, rehearsal, runs, parked, purged, schedules, secrets, tickets, why, health)
+_MODULES = (
+    jobs,
+    alarms,
+    audit,
+    connection,
+    rehearsal,
+    runs,
+    parked,
+    parked_many,
+    purged,
+    schedules,
+    secrets,
+    tickets,
+    why,
+    health,
+)
 _PREFIX = "/api"
 
 

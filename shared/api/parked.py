@@ -4,18 +4,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from pydantic import Field
 from starlette.requests import Request
 
-from shared.api.body import JsonBody
 from shared.api.context import JobId, Services, existing
 from shared.api.downloads import download
-from shared.api.faults import read_as
-from shared.api.openapi import answers, fails, takes
+from shared.api.openapi import answers, fails
 from shared.api.paging import DEFAULT_LIMIT, Cursor, Limit, page_answer, read_page
 from shared.api.problems import (
-    BODY_MALFORMED,
-    CONFIG_INVALID,
     CONFLICT,
     NOT_FOUND,
     PARAMETER_INVALID,
@@ -25,17 +20,10 @@ from shared.api.problems import (
 from shared.api.services import ApiServices
 from shared.api.views import ParkedPage, ParkedView, RetriedView, parked_view
 from shared.model import ParkedMessage
-from shared.ports import Settings
 
 router = APIRouter(prefix="/jobs/{job_id}/parked", tags=["parked messages"])
 
 ParkedId = Annotated[str, Path(description="The id of the parked message.")]
-
-
-class RetryRequest(Settings):
-    """Which parked messages the next run is to take up again."""
-
-    ids: tuple[Annotated[str, Field(min_length=1, max_length=500)], ...] = Field(min_length=1, max_length=500)
 
 
 @router.get(
@@ -51,19 +39,6 @@ def list_parked(
     if not found:
         existing(services, job_id)
     return page_answer(request, [parked_view(parked).body() for parked in found], following)
-
-
-@router.post(
-    "/retry",
-    responses=answers(200, RetriedView, "What came of it.") | fails(CONFIG_INVALID, BODY_MALFORMED),
-    openapi_extra=takes(RetryRequest, {"ids": ["20261123T120000.000Z-0a1b2c"]}),
-)
-def retry_many(services: Services, job_id: JobId, body: JsonBody) -> JSONResponse:
-    """Let the next run take up several messages again. Ids that are not there are named, and stop nothing."""
-    asked = dict.fromkeys(read_as(RetryRequest, body).ids)
-    retried = [parked_id for parked_id in asked if services.parked.retry(job_id, parked_id)]
-    view = RetriedView(retried=retried, refused=[parked_id for parked_id in asked if parked_id not in retried])
-    return JSONResponse(view.body())
 
 
 @router.get("/{parked_id}", responses=answers(200, ParkedView, "The message and the reason.") | fails(NOT_FOUND))

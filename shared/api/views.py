@@ -463,6 +463,20 @@ class RetriedView(View):
     )
 
 
+class RetriedPage(RetriedView):
+    """What came of a retry of many."""
+
+    next: str | None = Field(description="Send it as `cursor` with the same choice to go on; null when that was all.")
+
+
+class DiscardedPage(View):
+    """What came of discarding many."""
+
+    discarded: list[str] = Field(description="Their copies are gone; the messages do not become tickets.")
+    refused: list[str] = Field(description="There are no such parked messages.")
+    next: str | None = Field(description="Send it as `cursor` with the same choice to go on; null when that was all.")
+
+
 def parked_view(parked: ParkedMessage) -> ParkedView:
     """A parked message for people."""
     here = f"/api/jobs/{parked.job_id}/parked/{quote(parked.parked_id, safe='')}"

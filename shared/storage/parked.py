@@ -6,7 +6,7 @@ from dataclasses import replace
 from shared.errors import Unavailable
 from shared.model import Clock, MessageKey, ParkedMessage
 from shared.storage.blobs import Container
-from shared.storage.keys import bucket, prefix_end, write_time
+from shared.storage.keys import BUCKETS, bucket, prefix_end, write_time
 from shared.storage.rows import (
     copy_path,
     job_key,
@@ -37,6 +37,15 @@ class TableParkedMessages:
         rows, more = self._table.page(bucket(job_id), low, prefix_end(prefix), limit=limit)
         found = [read_parked(row, job_id) for row in rows]
         return found, found[-1].parked_id if more else None
+
+    def everywhere(self, *, limit: int, cursor: str | None = None) -> tuple[list[ParkedMessage], str | None]:
+        """See the port. Jobs lie in sixteen partitions: the page is merged from the head of each."""
+        low = f"{_after(cursor)}\x20" if cursor else "parked:"
+        heads = [self._table.page(part, low, "parked;", limit=limit) for part in BUCKETS]
+        rows = sorted((row for rows, _ in heads for row in rows), key=lambda row: row["RowKey"])
+        more = len(rows) > limit or any(more for _, more in heads)
+        found = [read_parked(row, row["RowKey"].split(":")[1]) for row in rows[:limit]]
+        return found, f"{found[-1].job_id}/{found[-1].parked_id}" if more else None
 
     def get(self, job_id: str, parked_id: str) -> ParkedMessage | None:
         """See the port."""
@@ -95,6 +104,13 @@ class TableParkedMessages:
     def _entry_row(self, parked: ParkedMessage) -> Row | None:
         key = MessageKey(parked.job_id, parked.mailbox, parked.item)
         return self._table.get(bucket(parked.job_id), ledger_key(key))
+
+
+def _after(cursor: str) -> str:
+    job_id, slash, parked_id = cursor.partition("/")
+    if not (job_id and slash and parked_id):
+        raise ValueError(f"{cursor!r} is no cursor of ours.")
+    return parked_key(job_id, parked_id)
 
 
 def _key(parked: ParkedMessage, entry: Row) -> MessageKey:

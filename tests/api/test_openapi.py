@@ -137,6 +137,8 @@ def test_every_operation_is_what_the_document_says(world: World, document: dict[
         "read_raw": (f"{job}/parked/parked-1/raw", {}),
         "retry_parked": (f"{job}/parked/parked-1/retry", {}),
         "retry_many": (f"{job}/parked/retry", {"json": {"ids": ["parked-2"]}}),
+        "list_all_parked": ("/api/parked", {}),
+        "discard_many": (f"{job}/parked/discard", {"json": {"reason": "nothing like it"}}),
         "discard_parked": (f"{job}/parked/parked-3", {}),
         "list_purged": (f"{job}/purged", {}),
         "read_purged": (f"{job}/purged/purged-4", {}),

@@ -74,19 +74,98 @@ def test_many_are_retried_at_once(world: World) -> None:
     park(world, 1, 2)
     asked = {"ids": ["parked-2", "nothing", "parked-1", "parked-2"]}
     answer = world.client.post("/api/jobs/support/parked/retry", json=asked)
-    assert (answer.status_code, answer.json()) == (200, {"retried": ["parked-2", "parked-1"], "refused": ["nothing"]})
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"retried": ["parked-2", "parked-1"], "refused": ["nothing"], "next": None},
+    )
     assert world.client.get("/api/jobs/support/parked").json()["items"] == []
 
 
 @pytest.mark.parametrize(
     ("asked", "place"),
-    [({"ids": []}, "/ids"), ({"ids": "x"}, "/ids"), ({"ids": ["a", 1]}, "/ids/1"), ({}, "/ids"), ([], "")],
+    [
+        ({"ids": []}, "/ids"),
+        ({"ids": "x"}, "/ids"),
+        ({"ids": ["a", 1]}, "/ids/1"),
+        ({}, ""),
+        ([], ""),
+        ({"ids": ["a"], "reason": "odd"}, ""),
+        ({"ids": ["a"], "cursor": "x"}, ""),
+        ({"cursor": "x"}, ""),
+        ({"reason": ""}, "/reason"),
+        ({"before": "2026-11-23T12:00:00"}, "/before"),
+        ({"resaon": "odd"}, "/resaon"),
+    ],
 )
-def test_a_faulty_list_of_ids_is_refused(world: World, asked: object, place: str) -> None:
-    """The fault is named by its place, and nothing is retried."""
+@pytest.mark.parametrize("what", ["retry", "discard"])
+def test_a_choice_that_is_none_is_refused(world: World, asked: object, place: str, what: str) -> None:
+    """The fault is named by its place, and nothing is touched: an empty choice is never all of them."""
     world.create()
-    answer = world.client.post("/api/jobs/support/parked/retry", json=asked)
-    assert [fault["pointer"] for fault in problem(answer, 400, "config-invalid")["errors"]] == [place]
+    park(world, 1)
+    answer = world.client.post(f"/api/jobs/support/parked/{what}", json=asked)
+    pointers = [fault["pointer"] for fault in problem(answer, 400, "config-invalid")["errors"]]
+    assert pointers[:1] == [place]
+    assert len(world.client.get("/api/jobs/support/parked").json()["items"]) == 1
+
+
+@pytest.mark.parametrize("what", ["retry", "discard"])
+def test_many_are_chosen_by_what_they_have_in_common(world: World, what: str) -> None:
+    """A text in the reason, in any case, and the time; the others stay as they are."""
+    world.create()
+    park(world, 1, 2, 3)
+    done = {"retry": "retried", "discard": "discarded"}[what]
+
+    def ask(**choice: str) -> list[str]:
+        answer = world.client.post(f"/api/jobs/support/parked/{what}", json=choice).json()
+        assert (answer["refused"], answer["next"]) == ([], None)
+        found: list[str] = answer[done]
+        return found
+
+    at = [(NOW + timedelta(minutes=uid)).isoformat() for uid in range(5)]
+    assert ask(reason="too even") == []
+    assert ask(before=at[1]) == []
+    assert ask(reason="TOO ODD", before=at[2]) == ["parked-1"]
+    assert ask(before=at[4]) == ["parked-3", "parked-2"]
+    assert world.client.get("/api/jobs/support/parked").json()["items"] == []
+
+
+def test_what_is_too_much_for_one_request_goes_on_in_the_next(world: World) -> None:
+    """Two hundred at a time, each once; what is refused is met no second time."""
+    world.create()
+    park(world, *range(450))
+    server = {**make_job()["server"], "folder": "INBOX/Other"}
+    world.client.patch("/api/jobs/support", json={"server": server}, headers={"If-Match": "*"})
+    asked: dict[str, str | None] = {"reason": "odd"}
+    refused: list[str] = []
+    for count in (200, 200, 50):
+        answer = world.client.post("/api/jobs/support/parked/retry", json=asked).json()
+        assert (answer["retried"], len(answer["refused"])) == ([], count)
+        refused += answer["refused"]
+        asked["cursor"] = answer["next"]
+    assert asked["cursor"] is None
+    assert len(set(refused)) == 450
+
+
+def test_a_cursor_that_is_none_is_refused(world: World) -> None:
+    """In a body as in a query."""
+    world.create()
+    problem(world.client.get("/api/parked?cursor=nonsense"), 400, "parameter-invalid")
+
+
+def test_the_parked_messages_of_all_jobs_are_in_one_list(world: World) -> None:
+    """In pages, each with its job; also those of a job that is gone."""
+    world.create()
+    park(world, 1, 2, 3)
+    first = world.client.get("/api/parked?limit=2")
+    assert first.headers["link"].startswith("</api/parked?limit=2&cursor=")
+    second = world.client.get("/api/parked", params={"cursor": first.json()["next"]}).json()
+    items = first.json()["items"] + second["items"]
+    assert [item["id"] for item in items] == ["parked-3", "parked-2", "parked-1"]
+    assert {item["job_id"] for item in items} == {"support"}
+    world.client.delete("/api/jobs/support")
+    assert world.client.get("/api/parked").json()["items"] == items
+    discarded = world.client.post("/api/jobs/support/parked/discard", json={"ids": ["parked-1", "nothing"]})
+    assert discarded.json() == {"discarded": ["parked-1"], "refused": ["nothing"], "next": None}
 
 
 def test_a_message_of_a_mailbox_that_the_job_left_cannot_be_retried(world: World) -> None:

@@ -263,3 +263,22 @@ def stored_state_unfinished(storage: Storage) -> bool:
     record = storage.jobs.read("support")
     assert record
     return record.state.unfinished
+
+
+class TestEverywhere:
+    """`everywhere`."""
+
+    def test_those_of_all_jobs_come_job_by_job(self, storage: Storage, runs: Runs) -> None:
+        """Newest first within each, each once whatever the size of a page, also of a job that is gone."""
+        for job_id in PREFIX_IDS[:5]:
+            lease = runs.begin(job_id)
+            for uid in (1, 2):
+                at = NOW + timedelta(minutes=uid)
+                parked = make_parked(uid, job_id, parked_id=make_run_id(at), parked_at=at)
+                lease.ledger.park(make_entry(uid, job_id).park("No."), parked, b"raw")
+        storage.jobs.delete(PREFIX_IDS[0])
+        for limit in (1, 3, 10, 100):
+            found = [(one.job_id, one.item) for one in pages(storage.parked.everywhere, limit=limit)]
+            assert sorted(job_id for job_id, _ in found) == sorted([*PREFIX_IDS[:5]] * 2)
+            jobs = list(dict.fromkeys(job_id for job_id, _ in found))
+            assert found == [(job_id, make_entry(uid).key.item) for job_id in jobs for uid in (2, 1)]

@@ -23,6 +23,15 @@ class FakeParkedMessages:
             found = self._rows.parked.get(job_id, {}).values()
             return page_of((([-one.parked_at.timestamp(), one.parked_id], one) for one in found), limit, cursor)
 
+    def everywhere(self, *, limit: int, cursor: str | None = None) -> tuple[list[ParkedMessage], str | None]:
+        """See the port."""
+        with self._rows.lock:
+            found = [one for of_job in self._rows.parked.values() for one in of_job.values()]
+            keys: list[list[float | str]] = [
+                [f"{one.job_id}:", -one.parked_at.timestamp(), one.parked_id] for one in found
+            ]
+            return page_of(zip(keys, found, strict=True), limit, cursor)
+
     def get(self, job_id: str, parked_id: str) -> ParkedMessage | None:
         """See the port."""
         return self._rows.parked.get(job_id, {}).get(parked_id)
