@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from cli import jobs, work
+from cli import jobs, messages, work
 from cli.faults import CommandFault
 
 app = typer.Typer(
@@ -16,6 +16,7 @@ app = typer.Typer(
 )
 app.add_typer(jobs.app)
 app.add_typer(work.app)
+app.add_typer(messages.app)
 
 
 def main() -> None:
