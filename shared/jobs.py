@@ -18,6 +18,7 @@ from shared.ports import ServerSettings, Settings, TargetSettings
 from shared.routing.attachments import AttachmentSettings
 from shared.routing.extract import Extraction
 from shared.routing.rules import Rule, faults_of, warnings_of
+from shared.routing.samples import RuleTest
 from shared.routing.settings import GuardSettings, RoutingSettings
 from shared.schedule.model import AnySchedule, Schedule
 from shared.targets import targets
@@ -217,6 +218,9 @@ class Job(Settings):
         default=(), max_length=100, description="Fields of the ticket that stand in the message."
     )
     attachments: AttachmentSettings = Field(default_factory=AttachmentSettings)
+    tests: tuple[RuleTest, ...] = Field(
+        default=(), max_length=20, description="Sample mails and what is to become of them; run when the job is saved."
+    )
     target: TargetChoice = Field(default_factory=targets()["table"].settings)
     max_attempts: int = Field(
         default=5, ge=1, le=20, description="A message that failed this often is parked, with the reason."

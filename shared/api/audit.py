@@ -33,7 +33,7 @@ router = APIRouter(prefix="/audit", tags=["audit"])
 _log = logging.getLogger(__name__)
 
 #: What is sent with a method that changes things, and changes none.
-LOOKS = frozenset({"preview_schedule", "test_job"})
+LOOKS = frozenset({"preview_schedule", "test_job", "dry_run_job", "replay_message"})
 
 #: What changes a config, or says the same as before: then there is nothing to record.
 _CONFIGS = frozenset({"create_job", "put_job", "patch_job", "enable_job", "disable_job"})
@@ -88,6 +88,13 @@ def changed(before: Any, after: Any) -> None:
     found = _changes.get(None)
     if found is not None:
         found += _differences(before, after, "")
+
+
+def noted(sentence: str) -> None:
+    """Put a sentence into the record of the present request."""
+    found = _changes.get(None)
+    if found is not None:
+        found.append(Change("", None, sentence))
 
 
 class Audit:

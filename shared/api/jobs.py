@@ -1,16 +1,17 @@
 """Job configs: list, create, read, replace, patch, delete, enable, disable."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse, Response
 from starlette.requests import Request
 
-from shared.api.audit import changed
+from shared.api.audit import changed, noted
 from shared.api.body import JsonBody, MergePatchBody
 from shared.api.context import IfMatch, IfNoneMatch, JobId, NewJobId, Services, existing, known
 from shared.api.etags import check_match, etag, matches, require_match
+from shared.api.faults import Fault, FaultsFound
 from shared.api.openapi import answers, fails, takes
 from shared.api.paging import DEFAULT_LIMIT, Cursor, Limit, page_answer, read_page
 from shared.api.problems import (
@@ -44,11 +45,15 @@ from shared.errors import Stale
 from shared.expiry import by_job, sentence
 from shared.jobs import Job
 from shared.model import Ending, JobRecord
+from shared.rule_tests import failing
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
 _BODY = (CONFIG_INVALID, BODY_MALFORMED, BODY_TOO_LARGE, CONTENT_TYPE, MAILBOX_TAKEN)
 _TRIES = 5
+_OVERRIDE = "Mend the rules or the test, or save with ?override=true, which is recorded."
+
+Override = Annotated[bool, Query(description="Save the job though rule tests of it fail. It is recorded (audit).")]
 
 EXAMPLE = {
     "id": "support",
@@ -81,11 +86,11 @@ def list_jobs(
     responses=answers(201, JobView, "The job is stored.", headers=("ETag", "Location")) | fails(*_BODY, ID_TAKEN),
     openapi_extra=takes(Job, EXAMPLE),
 )
-def create_job(services: Services, body: JsonBody) -> JSONResponse:
+def create_job(services: Services, body: JsonBody, *, override: Override = False) -> JSONResponse:
     """Store a new job. It gets its first run within about a minute of its first occurrence."""
     job = check_job(body, today=services.clock().date())
     try:
-        return _saved(services, job, before=None)
+        return _saved(services, job, before=None, override=override)
     except Stale as taken:
         raise Problem(
             ID_TAKEN, f"There is a job {job.id!r} already. Choose another id, or PUT to replace it."
@@ -114,7 +119,13 @@ def read_job(services: Services, job_id: JobId, if_none_match: IfNoneMatch = Non
     openapi_extra=takes(Job, {name: value for name, value in EXAMPLE.items() if name != "id"}),
 )
 def put_job(
-    services: Services, job_id: NewJobId, body: JsonBody, if_match: IfMatch = None, if_none_match: IfNoneMatch = None
+    services: Services,
+    job_id: NewJobId,
+    body: JsonBody,
+    *,
+    if_match: IfMatch = None,
+    if_none_match: IfNoneMatch = None,
+    override: Override = False,
 ) -> JSONResponse:
     """Create the job, or replace it as a whole.
 
@@ -128,12 +139,12 @@ def put_job(
             raise Problem(
                 PRECONDITION_FAILED, f"There is no job {job_id!r} (any more). Leave If-Match out to create it."
             )
-        return _saved(services, job, before=None)
+        return _saved(services, job, before=None, override=override)
     if if_none_match is not None and matches(if_none_match, before, weak=True):
         raise Problem(PRECONDITION_FAILED, f"Job {job_id!r} exists.", headers={"ETag": etag(before)})
     if if_match is not None or not unchanged(job, before):
         require_match(if_match, before)
-    return _saved(services, job, before=before)
+    return _saved(services, job, before=before, override=override)
 
 
 @router.patch(
@@ -142,12 +153,14 @@ def put_job(
     | fails(*_BODY, NOT_FOUND, PRECONDITION_FAILED, PRECONDITION_REQUIRED),
     openapi_extra=takes(Job, {"schedule": {"frequency": {"type": "interval", "every": 10}}}, patch=True),
 )
-def patch_job(services: Services, job_id: JobId, body: MergePatchBody, if_match: IfMatch = None) -> JSONResponse:
+def patch_job(
+    services: Services, job_id: JobId, body: MergePatchBody, if_match: IfMatch = None, *, override: Override = False
+) -> JSONResponse:
     """Change some fields: a JSON merge patch (RFC 7396). Takes If-Match."""
     before = existing(services, job_id)
     require_match(if_match, before)
     job = check_job(merge(stored_document(before), body), job_id=job_id, today=services.clock().date(), before=before)
-    return _saved(services, job, before=before)
+    return _saved(services, job, before=before, override=override)
 
 
 @router.delete(
@@ -191,15 +204,21 @@ def _switch(services: ApiServices, job_id: str, if_match: str | None, *, enabled
         document = merge(stored_document(before), {"enabled": enabled})
         job = check_job(document, job_id=job_id, today=services.clock().date(), before=before)
         try:
-            return _saved(services, job, before=before)
+            return _saved(services, job, before=before, override=None)
         except Stale:
             continue  # somebody changed another field: that is no reason against this change
     raise Problem(CONFLICT, f"Job {job_id!r} keeps being changed by somebody else. Try again.")
 
 
-def _saved(services: ApiServices, job: Job, *, before: JobRecord | None) -> JSONResponse:
+def _saved(services: ApiServices, job: Job, *, before: JobRecord | None, override: bool | None) -> JSONResponse:
+    """Store the job, if its rule tests pass or are overridden; None: it is only switched on or off."""
+    failed = failing(job) if override is not None else []
+    if failed and not override and not (before and unchanged(job, before)):
+        raise FaultsFound([Fault(f"/tests/{one.index}", f"{one.sentence} {_OVERRIDE}") for one in failed])
     record = save(services.jobs, job, before=before, now=services.clock())
     changed(stored_document(before) if before else None, stored_document(record))
+    for one in failed if override else ():
+        noted(f"Saved with override. {one.sentence}")
     if before is not None:
         return _answer(services, record, check_secrets=True)
     return _answer(services, record, 201, check_secrets=True, Location=f"/api/jobs/{record.job_id}")
@@ -210,6 +229,8 @@ def _answer(
 ) -> JSONResponse:
     ending = by_job(services.endings.read()).get(record.job_id, [])
     body = _body(services, record, ending, check_secrets=check_secrets)
+    job = read_stored(record)
+    body["warnings"] += [one.sentence for one in (failing(job) if job else ())]
     return JSONResponse(body, status, headers={"ETag": etag(record), **headers})
 
 
