@@ -65,9 +65,9 @@ class HostProcess:
         if self._child:
             self._child.signal(number)
 
-    def output(self) -> str:
+    def output(self, lines: int = 200) -> str:
         """The last lines that it printed."""
-        return self._child.tail(200) if self._child else ""
+        return self._child.tail(lines) if self._child else ""
 
     def events(self) -> list[Event]:
         """All events so far, of every start."""

@@ -198,7 +198,10 @@ class Http:
         return seconds <= _PATIENCE and seconds + self._where.timeout < self._deadline.left.total_seconds()
 
     def _request(self, call: Call) -> httpx.Request:
-        headers = {"Accept": "application/json", "Accept-Encoding": "identity", **call.headers, **self._signed_in()}
+        signed_in = self._signed_in()
+        # As it travels: a token, or user and password in base64. What is sent may come back in a refusal.
+        self._used |= {value.rpartition(" ")[2] for value in signed_in.values()} - {""}
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity", **call.headers, **signed_in}
         headers |= {name: self._secret(secret) for name, secret in self._where.secret_headers.items()}
         if call.key and self._where.idempotency_header and call.method != "GET":
             headers[self._where.idempotency_header] = call.key
@@ -287,8 +290,8 @@ class Http:
     def _said(self, answer: httpx.Response) -> str:
         """The beginning of what a refusal says: it names fields, and is what an administrator needs to see."""
         text = " ".join(answer.text.split()) if "json" in answer.headers.get("Content-Type", "") else ""
-        for secret in self._used:
-            text = text.replace(secret, "***")
+        for secret in sorted(self._used, key=len, reverse=True):
+            text = text.replace(secret, "***").replace(json.dumps(secret)[1:-1], "***")
         return f": {text[:200]}" if text else "."
 
     def _secret(self, name: str) -> str:
