@@ -60,6 +60,11 @@ class HostProcess:
         """Its process id, or 0 before the first start."""
         return self._child.pid if self._child else 0
 
+    @property
+    def running(self) -> bool:
+        """Whether it is there."""
+        return self._child is not None and self._child.running
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to it, such as SIGSTOP."""
         if self._child:

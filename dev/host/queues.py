@@ -8,6 +8,7 @@ from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any
+from xml.etree.ElementTree import ParseError
 
 from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
 from azure.functions.queue import QueueMessage
@@ -20,6 +21,9 @@ from dev.host.worker import Worker, log, say
 
 #: How long a message is hidden; renewed after half of it for as long as its function runs.
 HIDDEN = timedelta(seconds=30)
+
+#: What a call of the queue may end in: also an answer that breaks off, and one that is no XML.
+_AWAY = (AzureError, OSError, ParseError)
 
 _SHORTEST_POLL = 0.1
 #: The real host backs off to maxPollingInterval (a minute); nobody wants to wait for that at a desk.
@@ -61,7 +65,7 @@ class Queue:
             messages = await asyncio.to_thread(self._receive)
         except ResourceNotFoundError:
             messages = []
-        except AzureError as exc:
+        except _AWAY as exc:
             if self._reachable:
                 self._worker.tell("queue_away", function=self.function.name, error=type(exc).__name__)
                 say(f"Queue {self._client.queue_name} does not answer ({type(exc).__name__}); polling goes on.")
@@ -85,7 +89,7 @@ class Queue:
     async def _work(self, message: StoredMessage) -> None:
         try:
             await self._deliver(message)
-        except AzureError as exc:
+        except _AWAY as exc:
             # It becomes visible again by itself: at least once, never not at all.
             log.warning("Queue %s: message %s could not be settled: %s", self._client.queue_name, message.id, exc)
         finally:
@@ -135,7 +139,7 @@ class Queue:
                 renewed = await asyncio.to_thread(
                     partial(self._client.update_message, message, visibility_timeout=int(seconds))
                 )
-            except AzureError as exc:
+            except _AWAY as exc:
                 log.warning("Queue %s: message %s is not kept hidden: %s", self._client.queue_name, message.id, exc)
             else:
                 message.pop_receipt = renewed.pop_receipt

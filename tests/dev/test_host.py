@@ -3,7 +3,9 @@
 import asyncio
 import base64
 import json
+import re
 import socket
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +24,7 @@ from dev.child import ChildFailed
 from dev.host.host import App, Host
 from dev.host.options import HostFault, HostOptions
 from dev.host.process import Event, HostProcess
+from tests.servers.web_api import ApiAnswer, ApiRequest, WebApi
 
 TOY = Path(__file__).resolve().parents[1] / "data" / "toy_app"
 PREFIX = f"t{uuid.uuid4().hex[:12]}"
@@ -208,6 +211,30 @@ def test_polling_outlives_an_outage_of_the_storage(prefix: str, tmp_path: Path) 
                 incoming.send_message(base64.b64encode(b"hello").decode())
                 running.wait_for(of("copy"))
         assert running.output().count("does not answer") == 1
+
+
+class _Nonsense(WebApi):
+    """Says yes to everything, with nothing in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked_often = threading.Event()
+
+    def answer(self, request: ApiRequest) -> ApiAnswer:  # noqa: ARG002 (whatever it is)
+        if len(self.requests) > 9:
+            self.asked_often.set()
+        return ApiAnswer(200, raw=b"", headers={"Content-Type": "application/xml"})
+
+
+def test_polling_outlives_answers_that_are_none(azurite: Azurite, prefix: str, tmp_path: Path) -> None:
+    """What breaks off, or is no XML, is an outage like any other."""
+    with _Nonsense() as nonsense:
+        connection = re.sub(r"QueueEndpoint=[^;]+", f"QueueEndpoint={nonsense.url}/x", azurite.connection_string)
+        told = {**settings(azurite, prefix), "AzureWebJobsStorage": connection}
+        with HostProcess(TOY, settings=told, events=tmp_path / "events") as running:
+            running.wait_for(lambda each: each["event"] == "queue_away" and each["error"] == "ParseError")
+            assert nonsense.asked_often.wait(30)
+            assert running.running
 
 
 def test_a_port_that_is_taken_is_told_with_the_way_out() -> None:

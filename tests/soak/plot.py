@@ -23,12 +23,12 @@ def draw(kept: Mapping[str, Any], path: Path) -> None:
             memory.plot(at, [one["rss_mb"] for one in mine], color=colour, linewidth=1, **label)
             files.plot(at, [one["files"] for one in mine], color=colour, linewidth=1, **label)
     for kind, delays in kept["delays"].items():
-        delay.plot([at / 60 for at, _ in delays], [max(0.1, one) for _, one in delays], ".", markersize=3, label=kind)
+        delay.plot([at / 60 for at, _ in delays], [max(0.1, one) for _, one in delays], ".", markersize=2, label=kind)
     for axis in (memory, files, delay):
         for at, what in kept["struck"]:
             axis.axvline(at / 60, color="tab:red" if what == "kills" else "tab:purple", linewidth=0.4, alpha=0.5)
         axis.grid(alpha=0.3)
-        axis.legend(loc="upper right", fontsize=8, ncols=5)
+        axis.legend(loc="lower right", bbox_to_anchor=(1, 1), fontsize=8, ncols=5, frameon=False)
     memory.set_ylabel("resident memory, MB")
     memory.set_ylim(bottom=0)
     files.set_ylabel("open file descriptors")

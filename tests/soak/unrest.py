@@ -186,6 +186,8 @@ class Unrest:
         box.change(end, asked)
 
     def _sample(self, chance: random.Random) -> None:  # noqa: ARG002 (it only looks)
+        live = self._stage.hosts[1].process
+        assert live.running, f"The host that nobody kills has ended by itself: {live.output()[-2_000:]}"
         for host in self._stage.hosts:
             pid = host.process.pid
             if seen := rss_and_files(pid):
