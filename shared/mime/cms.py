@@ -42,8 +42,8 @@ class _NotBerError(Exception):
     pass
 
 
-def read(data: bytes) -> Envelope:
-    """Open an envelope as far as it goes without a key. Never raises."""
+def read(data: bytes, limit: int = limits.INFLATED_OCTETS) -> Envelope:
+    """Open an envelope as far as it goes without a key. Never raises. Nothing is unpacked to more than ``limit``."""
     kind = Kind.UNKNOWN
     try:
         walk = _Walk(data)
@@ -63,14 +63,16 @@ def read(data: bytes) -> Envelope:
         content = walk.octets()
     except _NotBerError:
         return Envelope(kind)
-    return Envelope(kind, content if kind is Kind.SIGNED else _inflated(content))
+    return Envelope(kind, content if kind is Kind.SIGNED else _inflated(content, limit))
 
 
-def _inflated(data: bytes) -> bytes | None:
+def _inflated(data: bytes, limit: int) -> bytes | None:
     """Whole or not at all: a bomb stays closed."""
+    if limit <= 0:  # which would mean: without one
+        return None
     unpacker = zlib.decompressobj()
     try:
-        content = unpacker.decompress(data, limits.INFLATED_OCTETS)
+        content = unpacker.decompress(data, limit)
     except zlib.error:
         return None
     return content if unpacker.eof else None

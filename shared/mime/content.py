@@ -241,7 +241,9 @@ def _encrypted(part: Part, content: Content, reading: Reading) -> None:
 
 def _smime(part: Part, content: Content, reading: Reading) -> None:
     """application/pkcs7-mime (RFC 8551): what is within is shown where that takes no key; all of it is kept."""
-    envelope = cms.read(part.decoded(reading))
+    envelope = cms.read(part.decoded(reading), reading.inflated_left)
+    if envelope.kind is cms.Kind.COMPRESSED:  # a bomb takes all that was left, so that no further one is tried
+        reading.inflated_left -= len(envelope.content) if envelope.content is not None else reading.inflated_left
     if envelope.content is not None and reading.unpacking < limits.UNPACKED_DEPTH:
         reading.unpacking += 1
         collect(structure.read_entity(envelope.content, reading), content, reading)
@@ -294,9 +296,10 @@ def _unpacked_text(found: tnef.Tnef, content: Content, reading: Reading) -> None
     """The text of a winmail.dat: what the message itself has not yet."""
     text, page = found.text, found.html
     if page is None and found.rtf is not None:
-        rich = rtf.decompress(found.rtf, limits.RTF_OCTETS)
-        if rich is not None and len(rich) >= limits.RTF_OCTETS:
+        rich = rtf.decompress(found.rtf, reading.rtf_left)
+        if rich is not None and len(rich) >= reading.rtf_left:
             reading.cut(_TOO_LONG)
+        reading.rtf_left = max(0, reading.rtf_left - len(rich or b""))
         in_rtf, page = rtf.read(rich) if rich is not None else (None, None)
         text = text if text is not None else in_rtf
     page = page and clean(page)

@@ -5,6 +5,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from shared.mime import limits
+
 _BEGIN: Final = re.compile(rb"begin(?:-base64)? [0-7]{3,4} ([^\r\n]{1,250})|=ybegin ([^\r\n]{1,500})")
 _NAME: Final = re.compile(rb"\bname=([^\r\n]{1,250})")
 _SHIFTED: Final = bytes((octet - 42) & 255 for octet in range(256))
@@ -22,7 +24,7 @@ class FileInText:
 
 def extract(data: bytes) -> tuple[bytes, list[FileInText]]:
     """The text without the files, and the files. What only looks like one stays in the text."""
-    if b"begin" not in data:
+    if b"begin" not in data or data.count(b"\n") > limits.LINES_WITH_FILES:
         return data, []
     files: list[FileInText] = []
     kept: list[bytes] = []

@@ -33,11 +33,13 @@ NAME_BYTES: Final = 200
 TEXT_CHARS: Final = 1_000_000
 HTML_CHARS: Final = 1_000_000
 TEXT_OCTETS: Final = 4_000_000
-#: Octets of Rich Text that are read: it is some three times as long as the HTML in it.
+#: Octets of Rich Text that are read, over all parts: it is some three times as long as the HTML in it.
 RTF_OCTETS: Final = 2_000_000
 #: Messages within messages of a form that has to be unpacked (winmail.dat, opaque S/MIME).
 UNPACKED_DEPTH: Final = 4
-#: Octets that compressed S/MIME may unpack to.
+#: Lines of a text in which files are looked for; as many as 30 MB of uuencode have.
+LINES_WITH_FILES: Final = 500_000
+#: Octets that compressed S/MIME may unpack to, over all parts.
 INFLATED_OCTETS: Final = 20_000_000
 #: Ampersands in the HTML of one part: an HTML parser's time is quadratic in those that stand side by side.
 AMPERSANDS: Final = 200_000

@@ -20,6 +20,8 @@ class Reading:
         self.parts = 0
         self.boundary_lines = 0
         self.html_left = limits.HTML_CHARS
+        self.rtf_left = limits.RTF_OCTETS
+        self.inflated_left = limits.INFLATED_OCTETS
         #: Forms within forms that are being unpacked just now.
         self.unpacking = 0
 

@@ -1,11 +1,15 @@
 """Mail made to exhaust: what is looked at stays within `limits`, and what is cut is said and kept as the original."""
 
+import zlib
+
 import pytest
 
 from shared.mime import limits, parse
 from shared.mime.markup import balance, sanitise
 from shared.mime.reading import Reading
 from shared.mime.structure import read
+from tests.mime import tnef_bytes
+from tests.mime.make_mail import base64_part, der, envelope, mixed
 
 HTML = b"From: a@example.com\nContent-Type: text/html; charset=utf-8\n\n"
 
@@ -195,3 +199,26 @@ def test_a_fault_of_ours_costs_one_field_and_is_said() -> None:
     assert reading.guard("Date", -1, int, "no number") == -1
     assert reading.defects == ("Date could not be read (ValueError).",)
     assert reading.incomplete
+
+
+def test_what_unpacks_does_so_once_over_all_parts() -> None:
+    """Compressed parts share one limit: the second of two that fill it stays closed, and is kept."""
+    data = zlib.compress(b"Content-Type: text/plain\n\nwithin" + b" " * (limits.INFLATED_OCTETS - 100))
+    part = base64_part("application/pkcs7-mime", envelope(bytes.fromhex("060b2a864886f70d0109100109"), der(0x04, data)))
+    message = parse(b"From: a@example.com\n" + mixed(part, part, part))
+    assert message.text == "within"
+    assert len(message.attachments) == 3 + 1  # the text is longer than is shown, so that the original is there too
+    assert (
+        "A part is in S/MIME form but cannot be opened; it is kept as it came, in the attachments." in message.defects
+    )
+
+
+def test_rich_text_is_read_once_over_all_parts() -> None:
+    """However many winmail.dat there are, as much Rich Text is read as one may have."""
+    rich = rb"{\rtf1 " + b"a" * (limits.RTF_OCTETS // 2)
+    part = base64_part(
+        "application/ms-tnef", tnef_bytes.winmail(tnef_bytes.binary(0x1009, tnef_bytes.compressed(rich)))
+    )
+    message = parse(b"From: a@example.com\n" + mixed(part, part, part, part))
+    assert len(message.text.replace("\n", "")) <= limits.RTF_OCTETS
+    assert message.attachments[-1].name == "original.eml"
