@@ -96,6 +96,7 @@ def _tidy() -> None:
     if tidied:
         more = "" if tidied.complete else "; the next sweep goes on"
         removed = f"{tidied.purged_messages} copies of purged messages ({tidied.blobs} blobs)"
+        parked = f"{tidied.parked_messages} parked messages"
         left = f"{tidied.ledger_entries} ledger entries of jobs that are gone"
         records = f"{tidied.run_records} run records, {changes} audit records"
-        tell(_log, Event.HOUSEKEEPING, f"{removed}, {records} and {left} were removed{more}.")
+        tell(_log, Event.HOUSEKEEPING, f"{removed}, {parked}, {records} and {left} were removed{more}.")

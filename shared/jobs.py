@@ -235,6 +235,12 @@ class Job(Settings):
         description="For so many days a copy is kept of every message that is purged; 0 for none. Left out: 30 where "
         "the server leaves no choice but to purge (POP3), else 0.",
     )
+    parked_days: int = Field(
+        default=0,
+        ge=0,
+        le=3_650,
+        description="A message that is parked from now on is discarded after so many days; the log says so. 0: never.",
+    )
     ledger_days: int = Field(
         default=90,
         ge=30,

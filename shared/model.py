@@ -704,6 +704,8 @@ class ParkedMessage:
     message_id: str = ""
     #: Whether the raw bytes could be fetched and kept.
     has_raw: bool = True
+    #: When it is discarded unless somebody looks after it; None: never.
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

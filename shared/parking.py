@@ -35,10 +35,12 @@ def parked_message(
     *,
     read_head: Callable[[bytes], Message],
     left: timedelta,
+    days: int = 0,
 ) -> ParkedMessage:
     """The line by which a person finds it. Even its head is read apart, and left out where that cannot be had.
 
-    ``left`` is what the run still has; a message that stops its readers may do so by its head alone.
+    It stands for ``days``; 0 is for ever. ``left`` is what the run still has; a message that stops its readers may do
+    so by its head alone.
     """
     message = _head(read_head, raw, left) if raw else None
     return ParkedMessage(
@@ -54,6 +56,7 @@ def parked_message(
         sender=str(message.sender or "") if message else "",
         message_id=(message.message_id or "") if message else "",
         has_raw=raw is not None,
+        expires_at=now + timedelta(days=days) if days else None,
     )
 
 

@@ -745,6 +745,8 @@ class Tidied:
     run_records: int
     #: Nothing is left to remove today; otherwise the time was up, and the next call goes on.
     complete: bool
+    #: Whose job keeps them for some days only.
+    parked_messages: int = 0
     #: Of jobs that are gone, or of mailboxes that they left.
     ledger_entries: int = 0
     #: Each holds the why-records of the messages of one transaction.
@@ -761,7 +763,7 @@ class Housekeeping(Protocol):
 
         None where today's (UTC) is done already or another caller is at it: of many callers one does the work, once a
         day. One that dies in the middle is followed by another some minutes later. Touches nothing that has not
-        expired, no parked message, and no ledger entry that one hangs on.
+        expired, and no ledger entry that a parked message hangs on.
         """
         ...
 

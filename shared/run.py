@@ -445,7 +445,8 @@ class Run:
         """Keep the message aside with its raw bytes and the reason, so that it is neither lost nor in the way."""
         now = self._services.clock()
         head = partial(self._services.parse, header_only=True)
-        parked = parked_message(entry, str(error), raw, now, read_head=head, left=self._hard_deadline.left)
+        left, days = self._hard_deadline.left, self._job.parked_days
+        parked = parked_message(entry, str(error), raw, now, read_head=head, left=left, days=days)
         # Without a copy of ours the original stays as it is.
         disposition = self._disposition(self._job.error_disposition, raw) if raw else KEPT
         given_up = entry.park(str(error), disposition, message_id=parked.message_id)

@@ -445,6 +445,7 @@ class ParkedView(View):
     message_id: str
     mailbox: str
     raw: str | None = Field(description="Where the original is; null when it could not be fetched.")
+    expires_at: datetime | None = Field(description="When it is discarded unless somebody does something; null: never.")
 
 
 class ParkedPage(View):
@@ -492,6 +493,7 @@ def parked_view(parked: ParkedMessage) -> ParkedView:
         message_id=parked.message_id,
         mailbox=parked.mailbox,
         raw=f"{here}/raw" if parked.has_raw else None,
+        expires_at=parked.expires_at,
     )
 
 

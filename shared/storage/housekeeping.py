@@ -1,5 +1,6 @@
 """Removes what has been kept long enough: once a day, by one of all instances, a bounded time at a stretch."""
 
+import logging
 from datetime import datetime, timedelta
 
 from shared.model import Clock
@@ -8,10 +9,13 @@ from shared.storage.blobs import Container
 from shared.storage.keys import BUCKETS, prefix_end, write_time
 from shared.storage.limits import TRANSACTION_ENTITIES
 from shared.storage.originals import Originals, expired
+from shared.storage.parked import TableParkedMessages
 from shared.storage.rows import copy_path, ledger_of_left, read_entry, run_key
 from shared.storage.table import Row, RowConflict, Table, Write
 from shared.storage.why import why_before
 from shared.why import WHY_DAYS
+
+_log = logging.getLogger(__name__)
 
 #: How long run records are kept.
 RUN_RECORDS = timedelta(days=90)
@@ -82,6 +86,7 @@ class TableHousekeeping:
             stretch.files,
             stretch.records,
             complete=complete,
+            parked_messages=stretch.parked,
             ledger_entries=stretch.entries,
             why_pages=stretch.pages,
         )
@@ -96,12 +101,13 @@ class _Stretch:
         self._originals = originals
         self._deadline = deadline
         self._now = deadline.clock()
-        self.messages = self.records = self.files = self.entries = self.pages = 0
+        self.messages = self.parked = self.records = self.files = self.entries = self.pages = 0
 
     def rows(self, parts: str | tuple[str, ...]) -> int:
         """Remove expired rows from these partitions; how many of the partitions are done."""
         for number, part in enumerate(parts):
-            if not (self._purged(part) and self._runs(part) and self._whys(part) and self._left(part)):
+            kinds = (self._parked, self._purged, self._runs, self._whys, self._left)
+            if not all(tidied(part) for tidied in kinds):
                 return number
         return len(parts)
 
@@ -145,6 +151,22 @@ class _Stretch:
         removed, complete = self._remove(part, why_before(oldest), "why;", "", oldest)
         self.pages += removed
         return complete
+
+    def _parked(self, part: str) -> bool:
+        """Parked messages whose job says that they do not stand for ever. Each is said: none goes silently."""
+        parked = TableParkedMessages(self._table, self._copies, self._deadline.clock)
+        now = {"now": write_time(self._now)}
+        for row in self._table.rows(part, "parked:", "parked;", where="expires gt '' and expires le @now", values=now):
+            if self._deadline.passed:
+                return False
+            job_id = row["RowKey"].split(":")[1]
+            if parked.discard(job_id, row["parked_id"]):
+                self.parked += 1
+                _log.warning(
+                    "Job %s: message %s, parked on %s, was discarded: its parked_days are over.",
+                    job_id, row["item"], row["parked_at"][:10],
+                )  # fmt: skip
+        return True
 
     def _left(self, part: str) -> bool:
         """Ledgers that no job needs any more, mailbox by mailbox."""

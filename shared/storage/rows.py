@@ -351,6 +351,7 @@ def write_parked(parked: ParkedMessage) -> Row:
         "sender": cut_to_units(parked.sender, 500),
         "message_id": cut_to_units(parked.message_id, 1_000),
         "has_raw": parked.has_raw,
+        "expires": write_time(parked.expires_at),
     }
 
 
@@ -369,6 +370,7 @@ def read_parked(row: Row, job_id: str) -> ParkedMessage:
         sender=row["sender"],
         message_id=row["message_id"],
         has_raw=row["has_raw"],
+        expires_at=read_time(row.get("expires", "")),
     )
 
 

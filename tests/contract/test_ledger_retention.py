@@ -227,3 +227,29 @@ def tidy(storage: Storage, clock: FakeClock, seconds: float = 60) -> Tidied:
     tidied = storage.housekeeping.tidy(Deadline(clock() + timedelta(seconds=seconds), clock))
     assert tidied is not None
     return tidied
+
+
+class TestParkedDays:
+    """Parked messages of a job that keeps them for some days only."""
+
+    def test_one_is_discarded_when_its_days_are_over_and_the_others_stand(
+        self, storage: Storage, runs: Runs, clock: FakeClock
+    ) -> None:
+        """Listing and copy, not a second early; the ledger still knows the message. One without days stands for ever."""
+        lease = runs.begin()
+        for uid, expires in ((1, NOW + 7 * DAY), (2, NOW + 8 * DAY), (3, None)):
+            lease.ledger.park(make_entry(uid).park("No."), make_parked(uid, expires_at=expires), b"raw")
+        lease.finish(make_ending())
+        clock.advance(7 * DAY - timedelta(seconds=1))
+        assert tidy(storage, clock).parked_messages == 0
+        clock.advance(DAY)
+        assert tidy(storage, clock).parked_messages == 1
+        listed, _ = storage.parked.page("support", limit=10)
+        assert {one.item for one in listed} == {make_key(uid).item for uid in (2, 3)}
+        assert storage.parked.raw("support", "parked-1") is None
+        clock.advance(4_000 * DAY)
+        assert tidy(storage, clock).parked_messages == 1
+        known = runs.begin(run_id="run-2").ledger.look_up([make_ref(uid) for uid in (1, 2, 3)])
+        assert [(entry.stage, entry.kept) for entry in known.values()] == [
+            (Stage.PARKED, False), (Stage.PARKED, False), (Stage.PARKED, True)
+        ]  # fmt: skip

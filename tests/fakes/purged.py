@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from shared.ledger import LedgerEntry, Stage
-from shared.model import PurgedMessage
+from shared.model import ParkedMessage, PurgedMessage
 from shared.ports import Deadline, Tidied
 from shared.why import WHY_DAYS
-from tests.fakes.parked import chunks
+from tests.fakes.parked import FakeParkedMessages, chunks
 from tests.fakes.rows import Place, Rows, page_of
 
 RUN_RECORDS = timedelta(days=90)
@@ -110,9 +110,16 @@ class FakeHousekeeping:
                 len(blobs),
                 len(records),
                 complete=True,
+                parked_messages=sum(self._discard(one) for one in list(self._parked()) if _over(one, now)),
                 ledger_entries=forgotten,
                 why_pages=len({why.run_id for why in whys}),
             )
+
+    def _parked(self) -> Iterator[ParkedMessage]:
+        return (one for of_job in self._rows.parked.values() for one in of_job.values())
+
+    def _discard(self, one: ParkedMessage) -> bool:
+        return FakeParkedMessages(self._rows).discard(one.job_id, one.parked_id)
 
     def _forget_left(self, job_id: str, mailbox: str) -> int:
         rows = self._rows
@@ -129,6 +136,10 @@ class FakeHousekeeping:
     def _is_free(self, entry: LedgerEntry) -> bool:
         copy_kept = entry.kept_until is not None and entry.kept_until > self._rows.clock()
         return not copy_kept and (not entry.kept or entry.stage is Stage.DONE)
+
+
+def _over(one: ParkedMessage, now: datetime) -> bool:
+    return one.expires_at is not None and one.expires_at <= now
 
 
 def place(one: PurgedMessage) -> Place:

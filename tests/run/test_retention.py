@@ -203,3 +203,16 @@ def test_a_run_that_is_killed_while_it_forgets_harms_nothing(*, after: bool) -> 
     world.report()
     assert world.ledger() == {}
     assert len(world.tickets()) == 2
+
+
+def test_a_parked_message_stands_for_the_days_of_its_job() -> None:
+    """For ever, unless the job says otherwise."""
+    expires = []
+    for days in (0, 7):
+        world = World(max_attempts=1, parked_days=days)
+        world.refused = {"bad"}
+        world.deliver(mail("bad"))
+        world.report()
+        (parked,), _ = world.storage.parked.page("support", limit=10)
+        expires.append(parked.expires_at and parked.expires_at - parked.parked_at)
+    assert expires == [None, timedelta(days=7)]
