@@ -97,5 +97,5 @@ class ConfigApi(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI 3.1 document, made once."""
         if self.openapi_schema is None:
-            self.openapi_schema = complete(super().openapi())
+            self.openapi_schema = complete(super().openapi(), entra=self.state.services.access.entra)
         return self.openapi_schema

@@ -72,8 +72,8 @@ def takes(
     }
 
 
-def complete(document: dict[str, Any]) -> dict[str, Any]:
-    """Add to FastAPI's document what it cannot know: the models, and how callers sign in."""
+def complete(document: dict[str, Any], *, entra: bool = False) -> dict[str, Any]:
+    """Add to FastAPI's document what it cannot know: the models, and how callers sign in (``entra``, or by key)."""
     wanted = sorted(_answered | {ProblemView}, key=lambda model: model.__name__)
     asked = sorted(_taken, key=lambda model: model.__name__)
     _, schemas = models_json_schema(
@@ -82,10 +82,10 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     )
     components = document.setdefault("components", {})
     components["schemas"] = schemas["$defs"]
-    components["securitySchemes"] = {
-        "key": {"type": "apiKey", "in": "header", "name": "x-functions-key", "description": "A key of the app."}
-    }
-    document["security"] = [{"key": []}]
+    key = {"type": "apiKey", "in": "header", "name": "x-functions-key", "description": "A key of the app."}
+    token = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "A token of Microsoft Entra."}
+    components["securitySchemes"] = {"token": token} if entra else {"key": key}
+    document["security"] = [{name: []} for name in components["securitySchemes"]]
     document["x-problem-types"] = [{"type": kind.uri, "status": kind.status, "title": kind.title} for kind in KINDS]
     return document
 

@@ -141,6 +141,16 @@ def test_who_it_is() -> None:
     assert caller_of(ON, principal(claims=[{"typ": ["roles"], "val": {}}])).role is Role.ANYBODY
 
 
+def test_the_document_says_how_to_sign_in(world: World) -> None:
+    """By key, or by token where that is asked for; health needs neither."""
+    assert world.client.get("/api/openapi.json").json()["security"] == [{"key": []}]
+    world.serve(access=ON)
+    document = world.client.get("/api/openapi.json", headers=principal("reader")).json()
+    assert document["security"] == [{"token": []}]
+    assert document["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+    assert document["paths"]["/api/health"]["get"]["security"] == []
+
+
 def test_the_page_shows_the_table_of_the_code(world: World) -> None:
     """`python -m dev.access_table` writes it."""
     assert PAGE.read_text(encoding="utf-8") == page()

@@ -101,7 +101,7 @@ def test_every_place_was_looked_at(scene: Scene) -> None:
     assert set(scene.places) == {"answers", "log", "events", "tables", "blobs", "queues"}
     for place in ("answers", "tables", "blobs", "queues"):
         assert SUBJECT in scene.places[place], place
-    for words in ("run_ended", "job_paused", "key vault", "job wrong", "job echo"):
+    for words in ("run_ended", "job_paused", "key vault", "job wrong", "job echo", "secret_expiring: job online"):
         assert words in scene.places["log"], words
     assert "run_queue" in scene.places["events"]
     assert all(scene.statuses.values())
@@ -145,6 +145,7 @@ def scene(azurite: Azurite, entra: Entra, tmp_path_factory: pytest.TempPathFacto
         jobs = configs(mail, imap, hook)
         driver.save(jobs)
         driver.run([*jobs][:-1])
+        driver.sweep()
         driver.ask_badly()
         vault.store("box", secrets["box"], enabled=False)
         driver.run(["queued"])
@@ -210,6 +211,11 @@ class Driver:
         self._host.wait_for(
             lambda event: event["event"] == "ended" and event["function"] == "run_queue", count=self._runs, timeout=60
         )
+
+    def sweep(self) -> None:
+        """One sweep: it looks at what ends soon, and tidies up."""
+        self.ask("POST", "/admin/functions/sweep")
+        self._host.wait_for(lambda event: event["event"] == "ended" and event["function"] == "sweep")
 
     def ask_badly(self) -> None:
         """Secrets where none belong: in the query, in a key, in a body that is no JSON."""
