@@ -23,6 +23,7 @@ help:
 	@echo "make package  the zip that is deployed; the platform installs the libraries (see dev/package.py for a prebuilt one)"
 	@echo "make package-proof  host the prebuilt package out of an empty folder"
 	@echo "make inventory  bill of materials, licences and known vulnerabilities of what is deployed"
+	@echo "make checkov  Checkov over infra/bicep (uv fetches it, about 300 MB); infra/checkov.yaml says what does not count and why"
 	@echo "make arm-types  what Azure publishes of the resources in infra/bicep, for the tests"
 	@echo "make nasty   thirty nasty inputs through Dovecot in one run, expected and seen"
 	@echo "make fuzz    coverage-guided fuzzing of what reads mail, for MINUTES=60"
@@ -100,6 +101,10 @@ package-proof: $(READY)
 .PHONY: inventory
 inventory: $(READY)
 	@$(BIN)/python -m dev.inventory
+
+.PHONY: checkov
+checkov: $(READY)
+	@$(BIN)/uv tool run --quiet --from checkov==3.3.30 checkov --config-file infra/checkov.yaml --directory infra/bicep
 
 .PHONY: arm-types
 arm-types: $(READY)
