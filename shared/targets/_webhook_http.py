@@ -51,6 +51,11 @@ class Answer:
         except ValueError:
             return None
 
+    @property
+    def garbled(self) -> bool:
+        """Whether it says yes with something that is no JSON: a page of a proxy, an answer that was cut short."""
+        return self.status < 300 and bool(self.body) and self.document is None and self.body.strip() != b"null"
+
 
 @dataclass(frozen=True, slots=True)
 class Call:

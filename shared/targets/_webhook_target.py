@@ -242,6 +242,8 @@ class WebhookTarget:
         place = self._place(move, course)
         key = f"{digest}-{place}" + (f"-{course.refusals}" if course.refusals else "")
         answer = self._send(move.step.request, self._context(course, move), _doing(course, move), key)
+        if move.step.keep:
+            _refuse_garbled(answer, _doing(course, move))
         facts = _facts(move.step.keep, answer.document)
         if missing := [name for name, value in facts.items() if value is None]:
             raise ConfigInvalid(
@@ -259,7 +261,7 @@ class WebhookTarget:
     def _find(self, lookup: Lookup, course: _Course, move: _Move) -> Any:
         """The row of what was done, or None."""
         context = self._context(course, move)
-        answer = self._send(lookup.request, context, f"look for {_doing(course, move)}", "")
+        answer = self._look(lookup.request, context, f"look for {_doing(course, move)}")
         wanted = {path: render(text, context) for path, text in lookup.where.items()}
         for found in find_all(lookup.rows, answer.document) if answer.status < 300 else []:
             for row in found if isinstance(found, list) else [found]:
@@ -270,11 +272,17 @@ class WebhookTarget:
     def _read(self, read: Read, ticket: OutsideTicket) -> Any:
         """The ticket as the other side has it, or None."""
         context = {**self._settled, "ticket": {**ticket.facts, "id": ticket.ticket_id}}
-        answer = self._send(read.request, context, f"read ticket {ticket.ticket_id}", "")
+        answer = self._look(read.request, context, f"read ticket {ticket.ticket_id}")
         if answer.status >= 300:
             return None
         row = find_first(read.rows, answer.document)
         return (row[0] if row else None) if isinstance(row, list) else row
+
+    def _look(self, request: Request, context: Mapping[str, Any], doing: str) -> Answer:
+        """Ask. What cannot be read is no "there is none": on such a word nothing may be created."""
+        answer = self._send(request, context, doing, "")
+        _refuse_garbled(answer, doing)
+        return answer
 
     def _send(self, request: Request, context: Mapping[str, Any], doing: str, key: str) -> Answer:
         files: list[tuple[str, tuple[str, bytes, str]]] | None = None
@@ -327,6 +335,15 @@ def _written(course: _Course) -> Mapping[str, Any]:
 def _resumed(delivery: Delivery, receipt: Receipt) -> _Course:
     facts = receipt.facts
     return _Course(delivery, Action(facts["action"]), facts["ticket"], dict(facts["kept"]), facts["refusals"])
+
+
+def _refuse_garbled(answer: Answer, doing: str) -> None:
+    if answer.garbled:
+        raise Unavailable(
+            f"The system answered something else than JSON to the request to {doing}.",
+            remedy="It is tried again by itself; nothing is lost. If it lasts, look for a proxy in between that "
+            "answers in its place.",
+        )
 
 
 def _facts(keep: Mapping[str, str], document: Any) -> dict[str, Any]:

@@ -12,11 +12,12 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from dev.azurite import Azurite
 from shared.begin import Services
@@ -28,10 +29,11 @@ from tests.crash.matrix import PAGE, write
 from tests.crash.poison import parse_unless_poison
 from tests.crash.scene import Scene, Verdict
 from tests.run.real import Tables, Ticking
-from tests.run.target_sides import QueueSide, TableSide, TargetSide
+from tests.run.target_sides import QueueSide, TableSide, TargetSide, TrackerSide
 from tests.run.world import LONG
 from tests.servers.counterparts import KINDS, Counterpart, Counterparts, GivenSecret, opener
 from tests.servers.http_relay import FAULTS, Fault, RelayedAccount, StorageRelay
+from tests.servers.tracker import Tracker
 
 #: After so many runs a job that still is not quiet is stuck.
 _RUNS = 6
@@ -60,13 +62,13 @@ class Way:
     """What connector leads to what target."""
 
     kind: str
-    target: Literal["table", "queue"] = "table"
+    target: Literal["table", "queue", "webhook"] = "table"
 
     def __str__(self) -> str:
         return self.kind if self.target == "table" else f"{self.kind} to {self.target}"
 
 
-WAYS: Mapping[str, Way] = {str(way): way for way in (*map(Way, KINDS), Way("imap4", "queue"))}
+WAYS: Mapping[str, Way] = {str(way): way for way in (*map(Way, KINDS), Way("imap4", "queue"), Way("imap4", "webhook"))}
 
 
 @dataclass
@@ -103,13 +105,21 @@ class Troubled:
     def __init__(self, azurite: Azurite, servers: Counterparts, way: Way, *, prefix: str) -> None:
         self._servers, self._way = servers, way
         self._clock = Ticking()
-        self._relay = StorageRelay(azurite)
+        self._resources = ExitStack()
+        tracker = self._resources.enter_context(Tracker())
+        direct = str(urlsplit(tracker.url).port)
+        self._relay = StorageRelay(azurite, {"tracker": int(direct)})
         self._seen = self._open(RelayedAccount(self._relay.connection_string), prefix)
         self._direct = open_storage(connection_string=azurite.connection_string, prefix=prefix, clock=self._clock)
         self._tables = Tables(azurite, prefix)
         sides: Mapping[str, Callable[[], TargetSide]] = {
             "table": lambda: TableSide(self._tables),
             "queue": lambda: QueueSide(azurite, f"{prefix}-tickets"),
+            "webhook": lambda: TrackerSide(
+                tracker,
+                servers.new(way.kind).given["secret"],
+                url=tracker.url.replace(direct, str(self._relay.ports["tracker"])),
+            ),
         }
         self._target = sides[way.target]()
         self._count = 0
@@ -118,7 +128,7 @@ class Troubled:
         return open_storage(account, prefix=prefix, clock=self._clock)
 
     def __enter__(self) -> Self:
-        self._relay.__enter__()
+        self._resources.enter_context(self._relay)
         # The first run makes the tables, with requests that no later one has.
         self.requests()
         return self
@@ -126,10 +136,10 @@ class Troubled:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._relay.__exit__(kind, error, trace)
+        self._resources.__exit__(kind, error, trace)
 
     def requests(self) -> list[str]:
-        """What a run sends to storage when nothing happens, in order."""
+        """What a run sends to storage and to its target when nothing happens, in order."""
         mailbox, scene = self._scene()
         self._relay.clear()
         assert not self._run(mailbox, scene)

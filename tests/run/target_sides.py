@@ -75,10 +75,10 @@ class QueueSide:
 class TrackerSide:
     """A tracker in this process, behind the `webhook` target. The text of a note names its message."""
 
-    def __init__(self, tracker: Tracker, secret: str) -> None:
-        """``secret``: what jobs are given for a token."""
+    def __init__(self, tracker: Tracker, secret: str, *, url: str = "") -> None:
+        """``secret``: what jobs are given for a token. ``url``: where they reach it, if not directly."""
         tracker.authorization = f"Bearer {secret}"
-        self.block: Mapping[str, Any] = tracker_block(tracker.url)
+        self.block: Mapping[str, Any] = tracker_block(url or tracker.url)
         self._tracker = tracker
 
     def made(self, name: str) -> tuple[Counter[str], Counter[str]]:

@@ -227,11 +227,11 @@ class HttpRelay:
 
 
 class StorageRelay(HttpRelay):
-    """Blob, queue and table service of an Azurite."""
+    """Blob, queue and table service of an Azurite, and whatever else is given by name and port."""
 
-    def __init__(self, azurite: Azurite) -> None:
+    def __init__(self, azurite: Azurite, others: Mapping[str, int] | None = None) -> None:
         services = dict(zip(("blob", "queue", "table"), azurite.ports, strict=True))
-        super().__init__(services)
+        super().__init__(services | dict(others or {}))
         self.connection_string = azurite.connection_string
         for service, port in services.items():
             self.connection_string = self.connection_string.replace(f":{port}/", f":{self.ports[service]}/")

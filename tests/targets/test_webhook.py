@@ -186,6 +186,38 @@ def test_attachments_by_link(tracker: Tracker, storage: FakeStorage, clock: Fake
     assert (name, storage.outbox.blobs[url]) == ("printer.txt", b"Paper jam.")
 
 
+_PAGE = ApiAnswer(200, None, {"Content-Type": "text/html"}, raw=b"<html>Please sign in</html>")
+
+
+def test_a_page_in_place_of_a_list_is_not_an_empty_one(
+    tracker: Tracker, storage: FakeStorage, clock: FakeClock
+) -> None:
+    """Whether a create whose answer was lost had happened stays open: nothing is created on such a word."""
+    target = _open(storage, clock, tracker_block(tracker.url))
+    tracker.instead = ApiAnswer(502)
+    with pytest.raises(Unavailable):
+        target.apply([new(1)])
+    tracker.requests.clear()
+    tracker.instead = _PAGE
+    with pytest.raises(Unavailable, match="something else than JSON"):
+        target.apply([new(1)])
+    assert [one.method for one in tracker.requests] == ["GET"]
+    tracker.instead = None
+    ids(target.apply([new(1)]))
+    assert len(tracker.tickets) == 1
+
+
+def test_a_page_in_place_of_a_ticket_is_not_a_missing_one(
+    tracker: Tracker, storage: FakeStorage, clock: FakeClock
+) -> None:
+    """Its reply would become a ticket of its own."""
+    target = _open(storage, clock, tracker_block(tracker.url))
+    (ticket,) = ids(target.apply([new(1)]))
+    tracker.instead = _PAGE
+    with pytest.raises(Unavailable, match="something else than JSON"):
+        target.look_up([ticket])
+
+
 @pytest.mark.parametrize("ticket", ["../admin", "1/../2", "1?x=y", "a b", "", "-1"])
 def test_no_ticket_id_leaves_its_place(tracker: Tracker, storage: FakeStorage, clock: FakeClock, ticket: str) -> None:
     """What cannot be an id is not asked for at all."""
