@@ -1,5 +1,6 @@
 """`/api/secrets`: write-only; a listing without values; no removal of what a job needs."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -137,11 +138,24 @@ def test_without_a_vault_secrets_are_listed_and_not_written(world: World) -> Non
 
 def test_a_row_that_cannot_be_read_does_not_stop_the_listing(world: World) -> None:
     """A hand in the table broke one job's config: the others are told."""
-    from dataclasses import replace
-
     world.create()
     world.create(id="broken")
     record = world.storage.jobs.read("broken")
     assert record
     world.storage.jobs.replace(replace(record, config="{}", revision="r2"), revision=record.revision, rescheduled=False)
     assert listed(world)["support-mailbox"]["used_by"] == ["support"]
+
+
+def test_what_an_unreadable_config_may_name_is_not_deleted(world: World) -> None:
+    """Whoever mends the row later finds its secret still there."""
+    world.create(id="broken")
+    record = world.storage.jobs.read("broken")
+    assert record
+    config = '{"server": {"password_secret": "Support-Mailbox"}'
+    world.storage.jobs.replace(
+        replace(record, config=config, revision="r2"), revision=record.revision, rescheduled=False
+    )
+    body = problem(world.client.delete("/api/secrets/support-mailbox"), 409, "secret-in-use")
+    assert "'broken'" in body["detail"]
+    world.client.put("/api/secrets/other", json={"value": MARKED})
+    assert world.client.delete("/api/secrets/other").status_code == 204
