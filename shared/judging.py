@@ -2,18 +2,25 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from shared.jobs import Job
-from shared.model import Create, Decision, Message, TicketSummary, Verdict
+from shared.model import Create, Decision, JobState, Message, Modify, Reject, TicketStatus, TicketSummary, Verdict
 from shared.ports import Threads
 from shared.routing import Circumstances, conversation, refers_to, route, screen, take
+from shared.routing.nature import ANSWERS, nature_of
+from shared.routing.traffic import Traffic, alike, by_program, by_sender, by_ticket
 
 #: See `Target.look_up`.
 LookUp = Callable[[Collection[str]], Mapping[str, TicketSummary]]
 
 #: How often a ticket may have been merged into another one; whoever merges further is not followed.
 _MERGES = 5
+
+
+def read_traffic(job: Job, state: JobState, now: datetime) -> Traffic:
+    """What came lately, as the last run left it."""
+    return Traffic(state.traffic, now, timedelta(minutes=job.guards.window_minutes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +36,10 @@ class Judgement:
 class Judge:
     """Decides by one job's settings, with what its target and the threads know."""
 
-    def __init__(self, job: Job, look_up: LookUp, threads: Threads) -> None:
-        """``look_up`` is that of the job's target."""
+    def __init__(self, job: Job, look_up: LookUp, threads: Threads, traffic: Traffic | None = None) -> None:
+        """``look_up`` is that of the job's target; ``traffic`` what came lately, where that is known."""
         self._job = job
+        self._traffic = traffic or Traffic("", datetime(1970, 1, 1, tzinfo=UTC), timedelta(days=1))
         self._ask = look_up
         self._threads = threads
         self._of_this_run: dict[str, str] = {}
@@ -49,7 +57,8 @@ class Judge:
     def judge(self, message: Message, received: datetime) -> Judgement:
         """Create, modify or reject, and why. Raises what `Target.look_up` and `Threads.find` raise."""
         job, settings = self._job, self._job.routing
-        circumstances = Circumstances(received, settings.authserv_id)
+        counts = self._traffic.count(by_sender(message)), self._traffic.count(by_program(message))
+        circumstances = Circumstances(received, settings.authserv_id, *counts)
         screened = screen(message, job.guards, job.rules, circumstances, job.extract)
         if screened.rejected:
             return Judgement(screened.rejected, message, screened.verdicts)
@@ -59,7 +68,55 @@ class Judge:
         threads = self._find_threads(reference.message_ids)
         tickets = self._look_up({*reference.ticket_ids, *threads.values()})
         decision = route(message, settings, reference=reference, threads=threads, tickets=tickets, screened=screened)
+        decision = self._within_limits(message, decision)
+        self._traffic.expect(self._keys(message, decision))
         return Judgement(decision, taken.message, screened.verdicts)
+
+    def settle(self, message: Message, decision: Decision, ticket_id: str) -> None:
+        """The message is in this ticket now: from here on it counts."""
+        self._traffic.settle(self._keys(message, decision, ticket_id), ticket_id)
+
+    def waits_for_a_ticket(self, message: Message) -> bool:
+        """Whether ``message`` may have to join the ticket of one that is alike, which is not made yet."""
+        return self._job.guards.fold_after is not None and self._traffic.waits(alike(message))
+
+    def _within_limits(self, message: Message, decision: Decision) -> Decision:
+        """Fold what is alike into one ticket, and keep a ticket from growing without end."""
+        guards = self._job.guards
+        within = f"within {guards.window_minutes} minutes"
+        if isinstance(decision, Create) and guards.fold_after is not None:
+            number, ticket_id = self._traffic.count(alike(message)), self._traffic.ticket(alike(message))
+            ticket = self._look_up({ticket_id}).get(ticket_id) if ticket_id and number >= guards.fold_after else None
+            if ticket and ticket.status is TicketStatus.OPEN:
+                sender = message.sender.email if message.sender else "a sender without a name"
+                note = (
+                    f"This is number {number + 1} of messages alike from {sender} {within}: it was added to the ticket "
+                    f"of the one before (fold_after: {guards.fold_after})."
+                )
+                decision = Modify(ticket_id, (*decision.evidence[:-1], note), decision.fields, (note, *decision.notes))
+        if isinstance(decision, Modify) and guards.max_per_ticket is not None:
+            number = self._traffic.count(by_ticket(decision.ticket_id))
+            if number >= guards.max_per_ticket:
+                reason = (
+                    f"Ticket {decision.ticket_id} has had {number} messages {within}, and takes no more "
+                    f"(max_per_ticket: {guards.max_per_ticket})."
+                )
+                return Reject(reason, decision.evidence)
+        return decision
+
+    def _keys(self, message: Message, decision: Decision, ticket_id: str = "") -> list[str]:
+        """Under which keys a message counts: only those that a setting asks for."""
+        if isinstance(decision, Reject):
+            return []
+        guards = self._job.guards
+        ticket_id = ticket_id or (decision.ticket_id if isinstance(decision, Modify) else "")
+        counted = {
+            by_sender(message): guards.max_per_sender,
+            by_program(message): guards.max_automatic if nature_of(message)[0] in ANSWERS else None,
+            alike(message): guards.fold_after,
+            by_ticket(ticket_id): guards.max_per_ticket if ticket_id else None,
+        }
+        return [key for key, setting in counted.items() if setting is not None]
 
     def _look_up(self, wanted: Collection[str]) -> Mapping[str, TicketSummary]:
         """What the target knows of these tickets, and of those into which they were merged."""

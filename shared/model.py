@@ -591,6 +591,8 @@ class JobState:
     reopened: str = ""
     #: See `Listing.cursor`.
     cursor: str | None = None
+    #: How many messages came lately, by sender and ticket (`shared.routing.traffic`).
+    traffic: str = ""
     canary: CanaryState = CanaryState()
     #: When the ledger was last looked through for what it may forget; None before the first time.
     reviewed: datetime | None = None

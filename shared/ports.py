@@ -573,6 +573,8 @@ class RunEnding:
     canary: CanaryState | None = None
     #: When the ledger was looked through to its end in this run; None where it was not.
     reviewed: datetime | None = None
+    #: See `JobState.traffic`; None: as it is stored.
+    traffic: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

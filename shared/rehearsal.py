@@ -12,10 +12,11 @@ from datetime import datetime
 from shared.begin import open_mailbox
 from shared.errors import MessageError
 from shared.jobs import Job, new_state
-from shared.judging import Judge, Judgement, LookUp
+from shared.judging import Judge, Judgement, LookUp, read_traffic
 from shared.mime import parse
 from shared.model import Create, JobRecord, Message, Modify, TicketStatus, TicketSummary
 from shared.ports import Deadline, Mailbox, OpenRequest, Secrets, Target, Threads
+from shared.routing.traffic import Traffic
 from shared.why import Outcome, Why
 
 _MB = 1024 * 1024
@@ -69,10 +70,10 @@ class DryRun:
 class Rehearsal:
     """Judges messages one after the other by one job's settings, as a run would."""
 
-    def __init__(self, job: Job, look_up: LookUp, threads: Threads) -> None:
+    def __init__(self, job: Job, look_up: LookUp, threads: Threads, traffic: Traffic | None = None) -> None:
         self._look_up = look_up
         self._imagined: dict[str, TicketSummary] = {}
-        self._judge = Judge(job, self._tickets, threads)
+        self._judge = Judge(job, self._tickets, threads, traffic)
 
     def judge(self, message: Message, received: datetime) -> Rehearsed:
         """What would become of ``message``. Raises what asking the target or the threads raises."""
@@ -85,6 +86,7 @@ class Rehearsal:
         elif isinstance(decision, Modify):
             ticket_id = decision.ticket_id
         if ticket_id:
+            self._judge.settle(message, decision, ticket_id)
             self._judge.remember(dict.fromkeys(self._judge.names_of(message, decision), ticket_id))
         return Rehearsed(message, judgement, ticket_id, received)
 
@@ -121,8 +123,8 @@ def dry_run(job: Job, record: JobRecord | None, stage: Stage, deadline: Deadline
     What the ledger knows is not known here: a candidate that a run has dealt with, but left as it was, is among them.
     """
     target = stage.open_target(job, deadline)
-    rehearsal = Rehearsal(job, target.look_up, stage.threads)
     state = record.state if record else new_state(deadline.clock())
+    rehearsal = Rehearsal(job, target.look_up, stage.threads, read_traffic(job, state, deadline.clock()))
     picking = replace(job.picking(state), cursor=None)
     largest = min(job.max_message_mb, _LARGEST_MB) * _MB
     found: list[Rehearsed] = []

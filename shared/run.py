@@ -49,7 +49,7 @@ from shared.errors import (
 )
 from shared.events import Event, tell
 from shared.jobs import Job, load_job
-from shared.judging import Judge, Judgement
+from shared.judging import Judge, Judgement, read_traffic
 from shared.ledger import LedgerEntry, Stage, batches, claim, claimable, suspicious, worn_out
 from shared.metrics import run_ended
 from shared.model import (
@@ -73,6 +73,7 @@ from shared.parking import parked_message, read_apart
 from shared.ports import Deadline, Fetched, Mailbox, OpenRequest, RunEnding, RunLease, Target, TargetRequest
 from shared.purging import is_kept, purged_message
 from shared.retention import STRETCH, review, review_due
+from shared.routing.traffic import Traffic
 from shared.standing import events_after, health_after, waiting_sentence
 from shared.tally import Tally
 from shared.tracing import span
@@ -135,6 +136,7 @@ class Run:
         #: Why the messages became what they are whose entries are about to be written.
         self._whys: dict[MessageKey, Why] = {}
         self._taken_up = started
+        self._traffic: Traffic | None = None
         self._settled: list[LedgerEntry] = []
         #: What became of messages whose record is being written.
         self._made: dict[MessageKey, Action] = {}
@@ -157,7 +159,8 @@ class Run:
             self._alarm_after = self._job.alarm_after
             self._canary.follow(self._job)
             self._target = target_of(self._job, self._services, self._hard_deadline)
-            self._judge = Judge(self._job, self._target.look_up, self._services.threads)
+            self._traffic = read_traffic(self._job, self._record.state, self._services.clock())
+            self._judge = Judge(self._job, self._target.look_up, self._services.threads, self._traffic)
             with self._open_mailbox() as mailbox:
                 self._finish_what_was_left(mailbox)
                 self._take_up_candidates(mailbox)
@@ -266,7 +269,7 @@ class Run:
             self._explain(again, raw, message, seen_before=True)
             self._settle(again, message, raw)
             return
-        if self._follows_one_in_hand(message):
+        if self._follows_one_in_hand(message) or self._judge.waits_for_a_ticket(message):
             self._deliver(mailbox)
         received = raw.ref.received or self._services.clock()
         judgement = self._isolated(entry, raw, lambda: self._judge.judge(message, received), message)
@@ -336,11 +339,13 @@ class Run:
             answers = self._target.apply([delivery for _, _, delivery in deliveries]) if deliveries else []
         threads: dict[str, str] = {}
         made: dict[MessageKey, Action] = {}
+        counted: list[tuple[Delivery, str]] = []
         for (entry, raw, delivery), answer in zip(deliveries, answers, strict=True):
             if isinstance(answer, MessageError):
                 self._fail(entry, answer, raw, delivery.message)
                 continue
             message_id = delivery.message.message_id or ""
+            counted.append((delivery, answer.ticket_id))
             for name in self._judge.names_of(delivery.message, delivery.decision):
                 threads.setdefault(name, answer.ticket_id)
             disposition = self._disposition(self._job.success_disposition, raw)
@@ -353,6 +358,8 @@ class Run:
             self._judge.remember(threads)
         settled, self._settled = self._settled, []
         self._record_settled(settled, made)
+        for delivery, ticket_id in counted:
+            self._judge.settle(delivery.message, delivery.decision, ticket_id)
         self._dispose(mailbox, [entry for entry in settled if entry.undisposed])
 
     def _record_settled(self, settled: Sequence[LedgerEntry], made: Mapping[MessageKey, Action]) -> None:
@@ -468,6 +475,8 @@ class Run:
         claimed, self._claimed = list(self._claimed.values()), {}
         self._deliveries, self._settled, self._copies = [], [], []
         self._judgements, self._whys = {}, {}
+        if self._traffic:
+            self._traffic.give_back()
         if claimed and in_doubt:
             known = self._ledger.look_up([replace(entry.ref, key=_listed_key(entry)) for entry in claimed])
             found = [known.get(_listed_key(entry)) for entry in claimed]
@@ -602,6 +611,7 @@ class Run:
                 cursor=self._cursor,
                 canary=self._canary.ending,
                 reviewed=self._reviewed,
+                traffic=self._traffic.written() if self._traffic else None,
             )
         )
         run_ended(report, still_waiting)

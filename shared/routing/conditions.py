@@ -107,6 +107,9 @@ class Circumstances:
 
     received: datetime
     authserv_id: str | None = None
+    #: Messages of the sender, and its automatic replies and reports, within the window of the job's guards.
+    of_sender: int = 0
+    of_program: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,9 @@ class Nature(StrEnum):
     BULK = "bulk"
 
 
+#: What programs send in answer to something, so that two of them may never end.
+ANSWERS: Final = frozenset({Nature.AUTO_REPLY, Nature.BOUNCE, Nature.RECEIPT})
+
 _NAMES: Final = {
     Nature.PERSON: "a person's message",
     Nature.AUTO_REPLY: "an automatic reply",

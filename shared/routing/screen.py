@@ -43,7 +43,7 @@ def screen(
 ) -> Screened:
     """Ask guards and rules; the first that says no ends it. A field that a rule sets is not changed by the message."""
     nature, sign = nature_of(message)
-    rejected, verdicts = guarded(message, guards)
+    rejected, verdicts = guarded(message, guards, circumstances)
     if rejected:
         return Screened(rejected, verdicts=verdicts, nature=nature)
     ruling = rule_on(message, rules, circumstances)

@@ -86,6 +86,26 @@ class GuardSettings(Settings):
         default=50, ge=10, le=200, description="A message that passed more servers than this runs in a circle."
     )
 
+    window_minutes: int = Field(default=60, ge=1, le=1440, description="Within which the numbers below are counted.")
+    max_per_sender: int | None = Field(
+        default=None, ge=1, le=100_000, description="Messages of one sender; more of them make nothing."
+    )
+    max_per_ticket: int | None = Field(
+        default=None, ge=1, le=100_000, description="Messages in one ticket; more of them are not added."
+    )
+    max_automatic: int | None = Field(
+        default=50,
+        ge=1,
+        le=100_000,
+        description="Automatic replies, bounces and receipts of one sender; null: as many as there are.",
+    )
+    fold_after: int | None = Field(
+        default=None,
+        ge=1,
+        le=100_000,
+        description="Of more messages alike (sender, subject but for numbers) each joins the last one's ticket.",
+    )
+
     def accepts(self, nature: Nature) -> Accept:
         """What becomes of messages of this nature."""
         return {

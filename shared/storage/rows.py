@@ -141,6 +141,7 @@ def read_job(row: Row) -> JobRecord:
             unfinished=row.get("unfinished", False),
             reopened=row.get("reopened", ""),
             cursor=row.get("cursor") or None,
+            traffic=row.get("traffic", ""),
             canary=read_canary(row.get("canary", "")),
             reviewed=read_time(row.get("reviewed", "")),
         ),
@@ -177,6 +178,8 @@ def ending_columns(ending: RunEnding, now: datetime, *, health_before: str) -> R
         columns["health_since"] = write_time(now)
     if ending.canary is not None:
         columns["canary"] = write_canary(ending.canary)
+    if ending.traffic is not None:
+        columns["traffic"] = ending.traffic
     if ending.reviewed:
         columns["reviewed"] = write_time(ending.reviewed)
     if ending.next_due:

@@ -43,6 +43,15 @@ class TestRunRecords:
         assert (stored.errors, stored.outcome) == (200, RunOutcome.COMPLETED)
         assert stored.comments[0] == comments[0]
 
+    def test_what_came_lately_is_kept_for_the_next_run(self, runs: Runs) -> None:
+        """A run reads what the last one left of the job's traffic; one that failed early leaves it as it was."""
+        said = []
+        for number, traffic in enumerate(('{"a":[1,2,"T-é"]}', None, "x" * 20_000, "", None)):
+            lease = runs.begin(run_id=f"run-{number}")
+            said.append(lease.record.state.traffic)
+            lease.finish(make_ending(f"run-{number}", traffic=traffic))
+        assert said == ["", '{"a":[1,2,"T-é"]}', '{"a":[1,2,"T-é"]}', "x" * 20_000, ""]
+
     def test_unknown_run_is_none(self, storage: Storage) -> None:
         """A run that is not there is no error, with or without a job."""
         storage.jobs.create(make_record())

@@ -65,6 +65,7 @@ class FakeLease:
                 reviewed=ending.reviewed or before.reviewed,
                 cursor=ending.cursor if stored.mailbox == self._record.mailbox else None,
                 canary=_canary(ending, stored, self._record),
+                traffic=before.traffic if ending.traffic is None else ending.traffic,
                 lease_run="",
                 lease_trigger="",
                 lease_started=None,

@@ -38,6 +38,7 @@ def test_what_is_on_record() -> None:
         ("guard", "own mail", False),
         ("guard", "mail in a circle", False),
         ("guard", "mail of programs", False),
+        ("guard", "too many", False),
         ("rule", "No offers", False),
         ("rule", "Printers", True),
     ]
