@@ -78,7 +78,7 @@ def _application() -> func.AsgiMiddleware:
                 healthy=healthy,
                 stage=Stage(
                     threads=kept.threads,
-                    open_target=lambda job, deadline: target_of(job, services(), deadline),
+                    open_target=lambda job, deadline, name: target_of(job, services(), deadline, name),
                     secrets=secrets(),
                 ),
             )

@@ -28,6 +28,9 @@ JOB_ID_PATTERN = r"^[a-z][a-z0-9-]{0,62}$"
 
 _ADDRESS = r"^[!-?A-~]+@[!-?A-~]+$"
 
+#: How rules name a further target.
+TARGET_NAME = r"^[a-z][a-z0-9-]{0,31}$"
+
 #: Where a message can only be purged, a mistake in the rules would otherwise cost the only copy.
 _SOFT_PURGE_DAYS = 30
 
@@ -222,6 +225,9 @@ class Job(Settings):
         default=(), max_length=20, description="Sample mails and what is to become of them; run when the job is saved."
     )
     target: TargetChoice = Field(default_factory=targets()["table"].settings)
+    targets: dict[Annotated[str, Field(pattern=TARGET_NAME)], TargetChoice] = Field(
+        default={}, max_length=10, description="Further targets by name, for rules that choose one."
+    )
     max_attempts: int = Field(
         default=5, ge=1, le=20, description="A message that failed this often is parked, with the reason."
     )
@@ -278,6 +284,12 @@ class Job(Settings):
     def _rules_fit_together(self) -> Self:
         if faults := faults_of(self.rules):
             raise ValueError(f"rules: {' '.join(faults)}")
+        for rule in self.rules:
+            if rule.target is not None and rule.target not in self.targets:
+                raise ValueError(
+                    f"Rule {rule.name!r} chooses the target {rule.target!r}, which is not one of targets "
+                    f"({', '.join(sorted(self.targets)) or 'there are none'})."
+                )
         asked = [rule.name for rule in self.rules for part in (rule.when, rule.unless) if part and part.authentication]
         asked += [one.field for one in self.extract if one.when.authentication]
         if asked and not self.routing.authserv_id:
@@ -358,7 +370,12 @@ class Job(Settings):
 
     def secret_names(self) -> frozenset[str]:
         """The names of the secrets that a run will ask for."""
-        return self.server.secret_names() | self.target.secret_names() | self._canary_secrets
+        of_targets = [target.secret_names() for target in (self.target, *self.targets.values())]
+        return self.server.secret_names().union(*of_targets) | self._canary_secrets
+
+    def target_settings(self, name: str) -> TargetSettings:
+        """The settings of a further target by its name; those of the job's own for an empty one."""
+        return self.targets[name] if name else self.target
 
     @property
     def _canary_secrets(self) -> frozenset[str]:

@@ -73,6 +73,7 @@ class Rehearsal:
     def __init__(self, job: Job, look_up: LookUp, threads: Threads, traffic: Traffic | None = None) -> None:
         self._look_up = look_up
         self._imagined: dict[str, TicketSummary] = {}
+        self._made_in: dict[str, str] = {}
         self._judge = Judge(job, self._tickets, threads, traffic)
 
     def judge(self, message: Message, received: datetime) -> Rehearsed:
@@ -82,18 +83,19 @@ class Rehearsal:
         ticket_id = ""
         if isinstance(decision, Create):
             ticket_id = f"new-{len(self._imagined) + 1}"
+            self._made_in[ticket_id] = judgement.target
             self._imagined[ticket_id] = TicketSummary(ticket_id, TicketStatus.OPEN, _people(message))
         elif isinstance(decision, Modify):
             ticket_id = decision.ticket_id
         if ticket_id:
-            self._judge.settle(message, decision, ticket_id)
-            self._judge.remember(dict.fromkeys(self._judge.names_of(message, decision), ticket_id))
+            self._judge.settle(message, decision, ticket_id, judgement.target)
+            self._judge.remember(dict.fromkeys(self._judge.names_of(message, decision), ticket_id), judgement.target)
         return Rehearsed(message, judgement, ticket_id, received)
 
-    def _tickets(self, ticket_ids: Collection[str]) -> Mapping[str, TicketSummary]:
-        imagined = {one: self._imagined[one] for one in ticket_ids if one in self._imagined}
-        real = {one for one in ticket_ids if one not in imagined}
-        return {**imagined, **(self._look_up(real) if real else {})}
+    def _tickets(self, target: str, ticket_ids: Collection[str]) -> Mapping[str, TicketSummary]:
+        imagined = {one: self._imagined[one] for one in ticket_ids if self._made_in.get(one) == target}
+        real = {one for one in ticket_ids if one not in self._imagined}
+        return {**imagined, **(self._look_up(target, real) if real else {})}
 
 
 def _people(message: Message) -> frozenset[str]:
@@ -106,15 +108,27 @@ class Stage:
     """Where a rehearsal looks things up."""
 
     threads: Threads
-    open_target: Callable[[Job, Deadline], Target]
+    #: The job's target of a name; the empty name is that of its own.
+    open_target: Callable[[Job, Deadline, str], Target]
     secrets: Secrets
     open_mailbox: Callable[[OpenRequest], Mailbox] = open_mailbox
 
 
+def _asking(job: Job, stage: Stage, deadline: Deadline) -> LookUp:
+    """Asks the job's targets, each opened when it is first needed."""
+    opened: dict[str, Target] = {}
+
+    def look_up(name: str, ticket_ids: Collection[str]) -> Mapping[str, TicketSummary]:
+        if name not in opened:
+            opened[name] = stage.open_target(job, deadline, name)
+        return opened[name].look_up(ticket_ids)
+
+    return look_up
+
+
 def replay(job: Job, raw: bytes, received: datetime, stage: Stage, deadline: Deadline) -> Rehearsed:
     """What the job would do with these bytes. Raises `JobError` where the target cannot be asked."""
-    target = stage.open_target(job, deadline)
-    return Rehearsal(job, target.look_up, stage.threads).judge(parse(raw), received)
+    return Rehearsal(job, _asking(job, stage, deadline), stage.threads).judge(parse(raw), received)
 
 
 def dry_run(job: Job, record: JobRecord | None, stage: Stage, deadline: Deadline, *, limit: int) -> DryRun:
@@ -122,9 +136,8 @@ def dry_run(job: Job, record: JobRecord | None, stage: Stage, deadline: Deadline
 
     What the ledger knows is not known here: a candidate that a run has dealt with, but left as it was, is among them.
     """
-    target = stage.open_target(job, deadline)
     state = record.state if record else new_state(deadline.clock())
-    rehearsal = Rehearsal(job, target.look_up, stage.threads, read_traffic(job, state, deadline.clock()))
+    rehearsal = Rehearsal(job, _asking(job, stage, deadline), stage.threads, read_traffic(job, state, deadline.clock()))
     picking = replace(job.picking(state), cursor=None)
     largest = min(job.max_message_mb, _LARGEST_MB) * _MB
     found: list[Rehearsed] = []

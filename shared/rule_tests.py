@@ -52,7 +52,7 @@ def _rehearse(job: Job, test: RuleTest) -> Rehearsed:
         one.id: TicketSummary(one.id, one.status, frozenset(each.lower() for each in one.participants))
         for one in test.tickets
     }
-    rehearsal = Rehearsal(job, lambda ids: {one: known[one] for one in ids if one in known}, _Threads(test))
+    rehearsal = Rehearsal(job, lambda _, ids: {one: known[one] for one in ids if one in known}, _Threads(test))
     return rehearsal.judge(parse(test.message.encode("utf-8", "replace")), test.received)
 
 

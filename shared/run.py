@@ -25,7 +25,7 @@ A process that is killed between any two lines leaves the mailbox and the ledger
 
 import logging
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -67,6 +67,7 @@ from shared.model import (
     RunOutcome,
     RunReport,
     RunRequest,
+    TicketSummary,
     Trigger,
 )
 from shared.parking import parked_message, read_apart
@@ -137,6 +138,8 @@ class Run:
         self._whys: dict[MessageKey, Why] = {}
         self._taken_up = started
         self._traffic: Traffic | None = None
+        #: Those of the job's targets that this run needed so far.
+        self._targets: dict[str, Target] = {}
         self._settled: list[LedgerEntry] = []
         #: What became of messages whose record is being written.
         self._made: dict[MessageKey, Action] = {}
@@ -158,9 +161,9 @@ class Run:
             self._job = self._load()
             self._alarm_after = self._job.alarm_after
             self._canary.follow(self._job)
-            self._target = target_of(self._job, self._services, self._hard_deadline)
+            self._open_target("")
             self._traffic = read_traffic(self._job, self._record.state, self._services.clock())
-            self._judge = Judge(self._job, self._target.look_up, self._services.threads, self._traffic)
+            self._judge = Judge(self._job, self._look_up, self._services.threads, self._traffic)
             with self._open_mailbox() as mailbox:
                 self._finish_what_was_left(mailbox)
                 self._take_up_candidates(mailbox)
@@ -235,7 +238,7 @@ class Run:
         for fetched in chain(map(self._copy, copied), map(self._or_copy, fetching)):
             self._take_up(mailbox, self._claimed[fetched.ref.key], fetched)
             in_hand += len(fetched.raw.data) if fetched.raw else 0
-            if len(self._deliveries) >= self._target.batch or in_hand >= _IN_HAND_BYTES:
+            if len(self._deliveries) >= self._batch or in_hand >= _IN_HAND_BYTES:
                 self._deliver(mailbox)
                 in_hand = 0
                 if self._deadline.passed:
@@ -336,31 +339,59 @@ class Run:
         if not (deliveries or self._settled):
             return
         with span("deliver", messages=len(deliveries)):
-            answers = self._target.apply([delivery for _, _, delivery in deliveries]) if deliveries else []
-        threads: dict[str, str] = {}
+            answers = self._apply([delivery for _, _, delivery in deliveries])
+        threads: dict[str, dict[str, str]] = {}
         made: dict[MessageKey, Action] = {}
-        counted: list[tuple[Delivery, str]] = []
+        counted: list[tuple[Delivery, str, str]] = []
         for (entry, raw, delivery), answer in zip(deliveries, answers, strict=True):
             if isinstance(answer, MessageError):
                 self._fail(entry, answer, raw, delivery.message)
                 continue
             message_id = delivery.message.message_id or ""
-            counted.append((delivery, answer.ticket_id))
+            target = self._target_name(entry.key)
+            counted.append((delivery, answer.ticket_id, target))
             for name in self._judge.names_of(delivery.message, delivery.decision):
-                threads.setdefault(name, answer.ticket_id)
+                threads.setdefault(target, {}).setdefault(name, answer.ticket_id)
             disposition = self._disposition(self._job.success_disposition, raw)
             delivered = entry.deliver(answer, disposition, message_id=message_id, sha256=delivery.message.sha256)
             self._explain(delivered, raw, delivery.message, self._judgements.get(entry.key))
             self._settle(delivered, delivery.message, raw)
             made[entry.key] = answer.action
-        if threads:
-            self._services.threads.remember(self._job.target.scope(), threads)
-            self._judge.remember(threads)
+        for target, tickets in threads.items():
+            self._services.threads.remember(self._job.target_settings(target).scope(), tickets)
+            self._judge.remember(tickets, target)
         settled, self._settled = self._settled, []
         self._record_settled(settled, made)
-        for delivery, ticket_id in counted:
-            self._judge.settle(delivery.message, delivery.decision, ticket_id)
+        for delivery, ticket_id, target in counted:
+            self._judge.settle(delivery.message, delivery.decision, ticket_id, target)
         self._dispose(mailbox, [entry for entry in settled if entry.undisposed])
+
+    def _apply(self, deliveries: Sequence[Delivery]) -> list[Delivered | MessageError]:
+        """What the target of each delivery answers, in their order."""
+        answers: dict[MessageKey, Delivered | MessageError] = {}
+        for name in dict.fromkeys(self._target_name(delivery.key) for delivery in deliveries):
+            mine = [delivery for delivery in deliveries if self._target_name(delivery.key) == name]
+            found = self._open_target(name).apply(mine)
+            answers.update({delivery.key: answer for delivery, answer in zip(mine, found, strict=True)})
+        return [answers[delivery.key] for delivery in deliveries]
+
+    def _target_name(self, key: MessageKey) -> str:
+        judgement = self._judgements.get(key)
+        return judgement.target if judgement else ""
+
+    def _open_target(self, name: str) -> Target:
+        """One of the job's targets, opened when it is first needed."""
+        if name not in self._targets:
+            self._targets[name] = target_of(self._job, self._services, self._hard_deadline, name)
+        return self._targets[name]
+
+    def _look_up(self, name: str, ticket_ids: Collection[str]) -> Mapping[str, TicketSummary]:
+        return self._open_target(name).look_up(ticket_ids)
+
+    @property
+    def _batch(self) -> int:
+        """How many deliveries go out together."""
+        return min(target.batch for target in self._targets.values())
 
     def _record_settled(self, settled: Sequence[LedgerEntry], made: Mapping[MessageKey, Action]) -> None:
         """Write down what was decided, with the copies of what is to go, and count the tickets that this is about."""
@@ -623,12 +654,12 @@ class Run:
         return report
 
 
-def target_of(job: Job, services: Services, deadline: Deadline) -> Target:
-    """The job's target, opened."""
+def target_of(job: Job, services: Services, deadline: Deadline, name: str = "") -> Target:
+    """One of the job's targets, opened: its own, or a further one by its name."""
     return services.open_target(
         TargetRequest(
             job_id=job.id,
-            settings=job.target,
+            settings=job.target_settings(name),
             secrets=services.secrets,
             tickets=services.tickets,
             receipts=services.receipts,

@@ -5,7 +5,7 @@
     for each rule, in order
       its conditions hold, and those of unless do not
         reject?  -> no ticket, and its reason
-        fields, note -> kept for the ticket
+        fields, note, target -> kept for the ticket
         stop (the default)? -> no further rule is looked at
 """
 
@@ -35,16 +35,19 @@ class Rule(Settings):
     )
     fields: dict[FieldName, Value] = Field(default={}, max_length=50, description="Fields of the ticket to set.")
     note: str | None = Field(default=None, min_length=1, max_length=500, description="A sentence for the ticket.")
+    target: str | None = Field(
+        default=None, max_length=32, description="The name of the target, one of the job's targets, that gets it."
+    )
     stop: bool = Field(default=True, description="Look at no further rule once this one matched.")
 
     @model_validator(mode="after")
     def _does_something(self) -> Self:
-        if self.reject and (self.fields or self.note):
-            raise ValueError(f"Rule {self.name!r} rejects: there is no ticket for its fields or its note.")
+        if self.reject and (self.fields or self.note or self.target):
+            raise ValueError(f"Rule {self.name!r} rejects: there is no ticket for its fields, its note or its target.")
         if self.unless and self.unless.anything:
             raise ValueError(f"Rule {self.name!r} can never match: its unless holds for every message.")
-        if not (self.reject or self.fields or self.note or self.stop):
-            raise ValueError(f"Rule {self.name!r} does nothing: give it reject, fields or a note, or let it stop.")
+        if not (self.reject or self.fields or self.note or self.target or self.stop):
+            raise ValueError(f"Rule {self.name!r} does nothing: give it reject, fields, a note or a target, or stop.")
         return self
 
     @property
@@ -61,6 +64,8 @@ class Ruling:
     reject: str = ""
     fields: dict[str, FieldValue] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    #: The target that was chosen; empty for the job's own.
+    target: str = ""
     #: One for each rule that was looked at, in their order.
     verdicts: tuple[Verdict, ...] = ()
 
@@ -70,6 +75,7 @@ def rule_on(message: Message, rules: Sequence[Rule], circumstances: Circumstance
     fields: dict[str, FieldValue] = {}
     notes: list[str] = []
     verdicts: list[Verdict] = []
+    target = ""
     for rule in rules:
         if not rule.enabled:
             continue
@@ -85,9 +91,10 @@ def rule_on(message: Message, rules: Sequence[Rule], circumstances: Circumstance
             return Ruling(reject=rule.reject, verdicts=tuple(verdicts))
         fields = {**rule.fields, **fields}
         notes += [rule.note] if rule.note else []
+        target = target or rule.target or ""
         if rule.stop:
             break
-    return Ruling(fields=fields, notes=tuple(notes), verdicts=tuple(verdicts))
+    return Ruling(fields=fields, notes=tuple(notes), target=target, verdicts=tuple(verdicts))
 
 
 def faults_of(rules: Sequence[Rule]) -> list[str]:

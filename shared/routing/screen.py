@@ -25,6 +25,8 @@ class Screened:
     nature: Nature = Nature.PERSON
     #: Why it may only join a ticket and make none; empty where it may make one.
     only_joins: str = ""
+    #: The target that a rule chose; empty for the job's own.
+    target: str = ""
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -61,4 +63,5 @@ def screen(
         verdicts=(*asked, *extracted.verdicts),
         nature=nature,
         only_joins=only_joins,
+        target=ruling.target,
     )

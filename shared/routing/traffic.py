@@ -93,9 +93,9 @@ def by_program(message: Message) -> str:
     return f"a:{message.sender.email.lower() if message.sender else ''}"
 
 
-def by_ticket(ticket_id: str) -> str:
-    """The key of a ticket."""
-    return f"t:{ticket_id}"
+def by_ticket(ticket_id: str, target: str = "") -> str:
+    """The key of a ticket in a target."""
+    return f"t:{target}:{ticket_id}"
 
 
 def alike(message: Message) -> str:

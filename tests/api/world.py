@@ -82,7 +82,7 @@ class World:
             "healthy": lambda: self.healthy,
             "stage": Stage(
                 threads=self.storage.threads,
-                open_target=lambda _job, _deadline: TableTarget(self.storage.tickets),
+                open_target=lambda _job, _deadline, _name: TableTarget(self.storage.tickets),
                 secrets=self.secrets,
                 open_mailbox=self._open_mailbox,
             ),

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -149,6 +149,7 @@ def test_what_cannot_be_meant_is_refused(config: dict[str, Any], told: str) -> N
     assert told in str(fault.value)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(list(Kind)), st.text(max_size=60), st.booleans())
 def test_no_text_breaks_it(kind: Kind, text: str, comma: bool) -> None:  # noqa: FBT001 (hypothesis)
     """Whatever stands there, there is a value or a note, and the value is one that JSON takes."""

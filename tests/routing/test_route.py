@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as within
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -338,6 +339,7 @@ PEOPLE = st.sampled_from(["ann@example.com", "bob@example.com", "eve@evil.exampl
 TICKETS = st.dictionaries(st.sampled_from("12345"), st.tuples(st.booleans(), st.frozensets(PEOPLE)), max_size=5)
 
 
+@within(deadline=None)
 @given(st.lists(st.sampled_from("1234567")), st.lists(st.sampled_from("abcd")), TICKETS, PEOPLE)
 def test_only_an_open_ticket_of_the_sender_is_ever_modified(
     tags: list[str], thread: list[str], tickets: dict[str, tuple[bool, frozenset[str]]], sender: str

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -226,6 +226,7 @@ def test_no_pattern_stalls_a_run() -> None:
 LETTERS = st.text("abc.@", max_size=5)
 
 
+@settings(deadline=None)
 @given(LETTERS, st.lists(st.tuples(LETTERS, LETTERS), max_size=4))
 def test_an_asterisk_stands_for_any_text(first: str, rest: list[tuple[str, str]]) -> None:
     """Whatever an asterisk is put in place of: the pattern is like the text."""

@@ -46,7 +46,7 @@ def test_a_dry_run_changes_nothing_and_is_right(real: Real) -> None:
     job = load_job(real.record())
     stage = Stage(
         threads=real.storage.threads,
-        open_target=lambda job, deadline: target_of(job, real.services, deadline),
+        open_target=lambda job, deadline, name: target_of(job, real.services, deadline, name),
         secrets=real.services.secrets,
     )
     before = everything(real)

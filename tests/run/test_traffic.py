@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as within
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -58,6 +59,7 @@ class TestCounts:
         """A column that somebody has touched stops no run."""
         assert Traffic(text, NOW, HOUR).written() == ""
 
+    @within(deadline=None)
     @given(st.integers(0, 10**9), st.integers(0, 10**9))
     def test_numbers_make_no_difference(self, one: int, other: int) -> None:
         """Alarms that count are alike; those of other senders or with other words are not."""

@@ -298,9 +298,13 @@ class World:
         }
         for uid in uids if step in allowed else ():
             entry = self.ledger()[uid]
-            ticket = entry.stage is not Stage.DELIVERED or self.storage.tickets.ticket(entry.ticket_id)
+            ticket = entry.stage is not Stage.DELIVERED or self.has_ticket(entry.ticket_id)
             if entry.stage not in allowed[step] or not ticket:
                 raise Broken(step, entry)
+
+    def has_ticket(self, ticket_id: str) -> bool:
+        """Whether there is such a ticket, in whatever target."""
+        return self.storage.tickets.ticket(ticket_id) is not None
 
     def ledger(self) -> dict[int, LedgerEntry]:
         """What the ledger knows, by UID."""
