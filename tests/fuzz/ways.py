@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from shared.mime import cms, intext, invitation, limits, parse, rtf, sections, structure, tnef
 from shared.mime.markup import sanitise
@@ -10,7 +11,19 @@ from shared.mime.readable import readable
 from shared.mime.reading import Reading
 from shared.mime.text import clean
 from shared.model import TicketStatus, TicketSummary
-from shared.routing import RoutingSettings, refers_to, route
+from shared.routing import (
+    AttachmentSettings,
+    Circumstances,
+    Extraction,
+    GuardSettings,
+    RoutingSettings,
+    Rule,
+    refers_to,
+    route,
+    screen,
+    take,
+)
+from shared.routing.extract import Kind
 from tests.mime.promises import check, check_html, check_sections
 
 SEEDS = Path(__file__).parent / "seeds"
@@ -53,9 +66,41 @@ def forms(data: bytes) -> None:
         intext.extract(data)
 
 
+def _extractions() -> tuple[Extraction, ...]:
+    """A field of each kind, and each way of finding one."""
+    ways: list[dict[str, Any]] = [
+        {"between": {"after": ":"}},
+        {"position": {"start": 2, "length": 20}},
+        {"matches": r"(?P<value>[-+\d.,:TZ/ ]{1,40})", "decimal_comma": True, "time_zone": "Europe/Berlin"},
+    ]
+    return tuple(
+        Extraction.model_validate({"field": f"f{kind}{at}", "kind": kind, **way})
+        for kind in Kind
+        for at, way in enumerate(ways)
+    )
+
+
+_EXTRACTIONS = _extractions()
+_RULES = tuple(
+    Rule.model_validate(rule)
+    for rule in (
+        {"name": "lists", "when": {"header": {"List-Id": []}}, "note": "A list.", "stop": False},
+        {"name": "text", "when": {"body": [{"matches": r"(?i)un.?subscribe"}, "lottery"]}, "reject": "Not wanted."},
+        {"name": "files", "when": {"attachment": {"name": ["*.exe"], "type": ["*/*"]}}, "fields": {"virus": True}},
+        {"name": "forged", "when": {"authentication": {"dmarc": ["fail"], "spf": ["fail"]}}, "note": "Forged."},
+    )
+)
+
+
 def routing(data: bytes) -> None:
-    """Bytes to a decision, among tickets in every state; each decision says why."""
+    """Bytes to a decision: guards, rules, fields, attachments, then tickets in every state; each decision says why."""
     message = parse(data)
+    circumstances = Circumstances(NOW, "*")
+    screened = screen(message, GuardSettings(), _RULES, circumstances, _EXTRACTIONS)
+    if screened.rejected:
+        assert screened.rejected.reason
+        return
+    message = take(message, AttachmentSettings(deny=("*.exe",), max_file_mb=0.001)).message
     settings = RoutingSettings(outlook_threads=True, tag_suffix="" if len(data) % 2 else "]")
     reference = refers_to(message, settings)
     named = [*reference.ticket_ids, *reference.message_ids]
@@ -65,7 +110,7 @@ def routing(data: bytes) -> None:
         one: TicketSummary(one, states[at % len(states)], frozenset({"ann@example.com"}))
         for at, one in enumerate([*named, "T-0", "T-1"])
     }
-    decision = route(message, settings, reference=reference, threads=threads, tickets=tickets)
+    decision = route(message, settings, reference=reference, threads=threads, tickets=tickets, screened=screened)
     assert decision.evidence
 
 
