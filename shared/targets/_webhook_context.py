@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.model import Address, Attachment, Create, Delivery
 from shared.ports import Outbox
-from shared.targets._outside import has_requester
+from shared.targets._outside import apart, has_requester
 from shared.targets._templates import Lazy
 
 
@@ -18,6 +18,7 @@ def context_of(delivery: Delivery, outbox: Outbox, item: int | None) -> dict[str
         "message": {
             "subject": message.subject or "(no subject)",
             "text": message.text,
+            **apart(message),
             "html": message.html or "",
             "sender": _address(message.sender),
             "reply_to": [_address(one) for one in message.reply_to],
