@@ -82,6 +82,7 @@ def _texts(body: Any) -> Iterator[str]:
             _check_directive(directive, body)
         for name, value in body.items():
             if name != "$each":
+                yield name
                 yield from _texts(value)
 
 
@@ -147,7 +148,7 @@ def _render(body: Any, context: Mapping[str, Any]) -> Any:
         directive = next((name for name in body if name.startswith("$")), "")
         if directive:
             return _direct(directive, body, context)
-        made = {name: _render(value, context) for name, value in body.items()}
+        made = {render(name, context): _render(value, context) for name, value in body.items()}
         return {name: value for name, value in made.items() if value is not _OMIT}
     return body
 

@@ -13,7 +13,7 @@ from shared.targets._templates import Lazy
 def context_of(delivery: Delivery, outbox: Outbox, item: int | None) -> dict[str, Any]:
     """Plain data. Base64 and links are made when a template asks for them: most ask for one of them at most."""
     message, decision = delivery.message, delivery.decision
-    attachments = [_attachment(delivery, outbox, one) for one in message.attachments]
+    attachments = [_attachment(delivery, outbox, one, index) for index, one in enumerate(message.attachments)]
     return {
         "message": {
             "subject": message.subject or "(no subject)",
@@ -46,10 +46,11 @@ def _address(address: Address | None) -> dict[str, str]:
     return {"email": address.email, "name": address.name or address.email} if address else {"email": "", "name": ""}
 
 
-def _attachment(delivery: Delivery, outbox: Outbox, attachment: Attachment) -> Lazy:
+def _attachment(delivery: Delivery, outbox: Outbox, attachment: Attachment, index: int) -> Lazy:
     digest = delivery.key.digest
     return Lazy(
         {
+            "index": index,
             "name": attachment.name,
             # The same name in another message is another file: what was sent is found again by this one.
             "unique_name": _unique(attachment.name, digest[:8]),

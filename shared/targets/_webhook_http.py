@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import httpcore
 import httpx
@@ -34,6 +34,10 @@ _LONGEST_ANSWER: Final = 4 * 1024 * 1024
 _PATIENCE: Final = 20.0
 _TRIES: Final = 3
 _LATER: Final = "It is tried again by itself; nothing is lost."
+
+
+#: Of a multipart body: field, and file name (None: no file), content, content type.
+Part = tuple[str, tuple[str | None, bytes, str | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
     json: Any = field(default=None, repr=False)
     form: Mapping[str, str] | None = field(default=None, repr=False)
-    files: list[tuple[str, tuple[str, bytes, str]]] | None = field(default=None, repr=False)
+    files: list[Part] | None = field(default=None, repr=False)
     content: bytes | None = field(default=None, repr=False)
     #: For Idempotency-Key and the signature.
     key: str = ""
@@ -221,7 +225,7 @@ class Http:
                 params=_texts(call.query) or None,
                 headers={name: _header(value) for name, value in headers.items()},
                 data=_texts(call.form) if call.form is not None else None,
-                files=call.files,
+                files=cast("Any", call.files),
                 content=content,
                 timeout=self._timeout(),
             )
@@ -292,9 +296,20 @@ class Http:
             )
         raise Refused(what, remedy="Mend it there, or change the job's target block.")
 
+    def refused(self, doing: str, answer: Answer, why: str) -> Refused:
+        """What to say of an answer that is none, though its status says so."""
+        said = self._shown(answer.body.decode("utf-8", "replace"))
+        return Refused(
+            f"{self._host} answered {answer.status} when asked to {doing}, but {why}{said}",
+            remedy="Mend it there, or change the job's target block.",
+        )
+
     def _said(self, answer: httpx.Response) -> str:
+        return self._shown(answer.text) if "json" in answer.headers.get("Content-Type", "") else "."
+
+    def _shown(self, text: str) -> str:
         """The beginning of what a refusal says: it names fields, and is what an administrator needs to see."""
-        text = " ".join(answer.text.split()) if "json" in answer.headers.get("Content-Type", "") else ""
+        text = " ".join(text.split())
         for secret in sorted(self._used, key=len, reverse=True):
             text = text.replace(secret, "***").replace(json.dumps(secret)[1:-1], "***")
         return f": {text[:200]}" if text else "."

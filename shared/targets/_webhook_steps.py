@@ -20,7 +20,7 @@ def _is_relative(path: str) -> str:
 class Multipart(Settings):
     """A body as multipart/form-data."""
 
-    fields: dict[str, Template] = Field(default={})
+    fields: dict[Template, Template] = Field(default={})
     #: Field name -> which files.
     files: dict[str, Literal["attachment", "attachments"]] = Field(
         description="attachment: the one of this request (each); attachments: all of the message."
@@ -32,10 +32,10 @@ class Request(Settings):
 
     method: Literal["GET", "POST", "PUT", "PATCH"] = "POST"
     path: Annotated[Template, AfterValidator(_is_relative)]
-    query: dict[str, Template] = Field(default={})
+    query: dict[Template, Template] = Field(default={})
     headers: dict[str, Template] = Field(default={})
     json_body: JsonBody = Field(default=None, alias="json", description="A JSON document whose texts are templates.")
-    form: dict[str, Template] | None = Field(default=None, description="application/x-www-form-urlencoded.")
+    form: dict[Template, Template] | None = Field(default=None, description="application/x-www-form-urlencoded.")
     multipart: Multipart | None = None
     content: Literal["attachment"] | None = Field(default=None, description="The bytes of the attachment, as they are.")
 
@@ -68,6 +68,12 @@ class Step(Settings):
 
     request: Request
     each: Literal["attachments"] | None = None
+    when: Template | None = Field(
+        default=None, description="The step is left out where this is blank. It may speak of the message alone."
+    )
+    expect: dict[JsonPath, str] = Field(
+        default={}, description="What an answer must say, for a system that refuses with a 200: path -> text."
+    )
     keep: dict[_Name, JsonPath] = Field(
         default={},
         description="What later templates need of the answer, as kept.name. A new ticket's id is kept as ticket_id. "

@@ -25,8 +25,8 @@ from shared.targets._outside import participants
 from shared.targets._templates import render, render_body, render_path
 from shared.targets._webhook_context import context_of
 from shared.targets._webhook_guard import Resolve, resolve
-from shared.targets._webhook_http import Answer, Call, Http, Where
-from shared.targets._webhook_steps import Lookup, Program, Read, Request, Step
+from shared.targets._webhook_http import Answer, Call, Http, Part, Where
+from shared.targets._webhook_steps import Lookup, Multipart, Program, Read, Request, Step
 
 _OTHER = "Another worker handles the same message."
 _ID = "ticket_id"
@@ -223,7 +223,10 @@ class WebhookTarget:
     def _groups(self, course: _Course) -> list[_Group]:
         steps = self._program.create if course.action is Action.CREATED else self._program.modify
         groups, before = [], list[_Move]()
+        about = {**context_of(course.delivery, self._outbox, None), **self._settled}
         for step in steps:
+            if step.when is not None and not render(step.when, about).strip():
+                continue
             count = len(course.delivery.message.attachments)
             moves = [_Move(step, item) for item in range(count)] if step.each else [_Move(step)]
             for move in moves:
@@ -242,8 +245,10 @@ class WebhookTarget:
         place = self._place(move, course)
         key = f"{digest}-{place}" + (f"-{course.refusals}" if course.refusals else "")
         answer = self._send(move.step.request, self._context(course, move), _doing(course, move), key)
-        if move.step.keep:
+        if move.step.keep or move.step.expect:
             _refuse_garbled(answer, _doing(course, move))
+        if wrong := [path for path, text in move.step.expect.items() if not _says(answer.document, path, text)]:
+            raise self._http.refused(_doing(course, move), answer, f"{', '.join(wrong)} is not as it must be")
         facts = _facts(move.step.keep, answer.document)
         if missing := [name for name, value in facts.items() if value is None]:
             raise ConfigInvalid(
@@ -285,15 +290,6 @@ class WebhookTarget:
         return answer
 
     def _send(self, request: Request, context: Mapping[str, Any], doing: str, key: str) -> Answer:
-        files: list[tuple[str, tuple[str, bytes, str]]] | None = None
-        form = request.form
-        if request.multipart:
-            form = request.multipart.fields
-            files = [
-                (name, (part["name"], part["data"], part["content_type"]))
-                for name, which in request.multipart.files.items()
-                for part in (context["attachments"] if which == "attachments" else [context["attachment"]])
-            ]
         content = context["attachment"]["data"] if request.content else None
         typed = {"Content-Type": context["attachment"]["content_type"]} if request.content else {}
         headers = {name: render(text, context) for name, text in {**self._program.headers, **request.headers}.items()}
@@ -302,11 +298,11 @@ class WebhookTarget:
                 doing=doing,
                 method=request.method,
                 path=render_path(request.path, context),
-                query={name: render(text, context) for name, text in request.query.items()},
+                query=_named(request.query, context),
                 headers={**headers, **typed},
                 json=render_body(request.json_body, context) if request.json_body is not None else None,
-                form={name: render(text, context) for name, text in form.items()} if form is not None else None,
-                files=files,
+                form=_named(request.form, context) if request.form is not None else None,
+                files=_parts(request.multipart, context) if request.multipart else None,
                 content=content,
                 key=key,
             )
@@ -316,6 +312,22 @@ class WebhookTarget:
         ticket = {**course.ticket, "id": course.ticket_id}
         about = context_of(course.delivery, self._outbox, move.item)
         return {**about, **self._settled, "ticket": ticket, "kept": course.kept}
+
+
+def _named(texts: Mapping[str, str], context: Mapping[str, Any]) -> dict[str, str]:
+    return {render(name, context): render(text, context) for name, text in texts.items()}
+
+
+def _parts(multipart: Multipart, context: Mapping[str, Any]) -> list[Part]:
+    fields: list[Part] = [
+        (name, (None, text.encode("utf-8", "replace"), None))
+        for name, text in _named(multipart.fields, context).items()
+    ]
+    return fields + [
+        (name, (part["name"], part["data"], part["content_type"]))
+        for name, which in multipart.files.items()
+        for part in (context["attachments"] if which == "attachments" else [context["attachment"]])
+    ]
 
 
 def _doing(course: _Course, move: _Move) -> str:
@@ -358,6 +370,10 @@ def _keep(move: _Move, facts: Mapping[str, Any], course: _Course) -> None:
         else:
             before = list(course.kept.get(name, ()))
             course.kept[name] = [*before[: move.item], value]
+
+
+def _says(document: Any, path: str, text: str) -> bool:
+    return any(str(value).lower() == text.lower() for value in find_all(path, document))
 
 
 def _contains(values: Sequence[Any], text: str) -> bool:

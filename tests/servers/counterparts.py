@@ -293,13 +293,13 @@ class Counterparts:
 
 @dataclass(frozen=True, slots=True)
 class GivenSecret:
-    """See `shared.ports.Secrets`: the same value whatever the name, since a worker has one job."""
+    """See `shared.ports.Secrets`: a value for all names, since a worker has one job, but for those given apart."""
 
     given: Mapping[str, str]
 
-    def get(self, name: str) -> str:  # noqa: ARG002 (there is one)
+    def get(self, name: str) -> str:
         """See the port."""
-        return self.given["secret"]
+        return self.given.get(f"secret {name}", self.given["secret"])
 
 
 def opener(given: Mapping[str, str]) -> Callable[[OpenRequest], Mailbox]:
