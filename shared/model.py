@@ -416,6 +416,8 @@ class Ticket:
     updated: datetime
     participants: frozenset[str] = frozenset()
     links: tuple[str, ...] = ()
+    #: The ticket that took its place; empty for one that was not merged.
+    merged_into: str = ""
     #: Oldest first; empty in listings.
     entries: tuple[TicketEntry, ...] = ()
 

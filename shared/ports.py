@@ -39,6 +39,7 @@ from shared.model import (
     SecretInfo,
     StoredAttachment,
     Ticket,
+    TicketStatus,
     TicketSummary,
 )
 from shared.why import Why
@@ -404,9 +405,31 @@ class TicketStore(Protocol):
         ...
 
     def page(
-        self, *, limit: int, cursor: str | None = None, job_id: str | None = None
+        self,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        job_id: str | None = None,
+        status: TicketStatus | None = None,
+        requester: str | None = None,
+        changed_since: datetime | None = None,
     ) -> tuple[list[Ticket], str | None]:
-        """Tickets without their entries, newest first, and the cursor of the next page or None."""
+        """Tickets without their entries, newest first, and the cursor of the next page or None.
+
+        ``requester`` is an address, in any case. ``changed_since`` compares `Ticket.updated`.
+        """
+        ...
+
+    def set_open(self, ticket_id: str, *, is_open: bool) -> Ticket | None:
+        """Close the ticket or open it again, also one that was merged; as it is then, without entries, or None."""
+        ...
+
+    def merge(self, ticket_id: str, into: str) -> Ticket | None:
+        """Let the ticket that ``into`` is by now take the place of this one; this one as it is then, without entries.
+
+        Who takes part in this one takes part in the other from then on, and the other refers to this one. The entries
+        stay where they are. None where one of them does not exist, or the other has this one in its place already.
+        """
         ...
 
     def attachment(self, ticket_id: str, entry_id: str, index: int) -> tuple[StoredAttachment, Iterator[bytes]] | None:

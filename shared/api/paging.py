@@ -19,6 +19,9 @@ _T = TypeVar("_T")
 
 DEFAULT_LIMIT = 50
 
+#: What the next page is asked for as well.
+_KEPT = frozenset({"limit", "job_id", "status", "requester", "changed_since"})
+
 
 def read_page(read: Callable[[], tuple[list[_T], str | None]], cursor: str | None) -> tuple[list[_T], str | None]:
     """What ``read`` gives, or the 400 problem when it does not understand ``cursor``."""
@@ -35,7 +38,7 @@ def page_answer(request: Request, items: Sequence[dict[str, Any]], cursor: str |
     """``{"items": [...], "next": cursor or null}``, and the next page as a Link header (RFC 8288)."""
     headers = {}
     if cursor is not None:
-        kept = {name: value for name, value in request.query_params.items() if name in {"limit", "job_id"}}
+        kept = {name: value for name, value in request.query_params.items() if name in _KEPT}
         query = urlencode({**kept, "cursor": cursor})
         headers["Link"] = f'<{request.url.path}?{query}>; rel="next"'
     return JSONResponse({"items": list(items), "next": cursor}, headers=headers)

@@ -344,6 +344,7 @@ class TicketSummaryView(View):
     updated: datetime
     participants: list[str]
     links: list[str] = Field(description="Ids of tickets that it refers to.")
+    merged_into: str | None = Field(description="The ticket that took its place; null for one that was not merged.")
 
 
 class TicketView(TicketSummaryView):
@@ -380,6 +381,7 @@ def _summary(ticket: Ticket) -> dict[str, Any]:
         "updated": ticket.updated,
         "participants": sorted(ticket.participants),
         "links": list(ticket.links),
+        "merged_into": ticket.merged_into or None,
     }
 
 

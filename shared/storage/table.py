@@ -94,9 +94,12 @@ class Table:
         where: str = "",
         values: Mapping[str, Any] | None = None,
         select: Sequence[str] | None = None,
+        size: int | None = None,
     ) -> Iterator[Row]:
-        """Rows with ``low <= RowKey < high`` in their order, a request for each thousand or so."""
-        pages = self._pages(partition, low, high, where=where, values=values, select=select)
+        """Rows with ``low <= RowKey < high`` in their order, a request for each ``size``, or each thousand or so."""
+        pages = self._pages(
+            partition, low, high, where=where, values=values, select=select, size=size and min(size, 1000)
+        )
         while (page := self._next(pages)) is not None:
             yield from page
 

@@ -162,7 +162,12 @@ def read_answer(row: Row) -> Delivered:
 
 def read_summary(row: Row) -> TicketSummary:
     """What routing needs of a ticket."""
-    return TicketSummary(row["ticket_id"], TicketStatus(row["status"]), frozenset(read_people(row["participants"])))
+    return TicketSummary(
+        row["ticket_id"],
+        TicketStatus(row["status"]),
+        frozenset(read_people(row["participants"])),
+        row.get("merged_into", ""),
+    )
 
 
 def read_ticket(row: Row, entries: Iterable[TicketEntry] = ()) -> Ticket:
@@ -178,6 +183,7 @@ def read_ticket(row: Row, entries: Iterable[TicketEntry] = ()) -> Ticket:
         updated=datetime.fromisoformat(row["updated"]),
         participants=frozenset(read_people(row["participants"])),
         links=tuple(json.loads(row["links"])),
+        merged_into=row.get("merged_into", ""),
         entries=tuple(entries),
     )
 

@@ -4,9 +4,13 @@ A batch goes out as few transactions. Whatever keeps one from passing (a message
 id that another message has) makes its members go one by one, each looking up its own answer first.
 """
 
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
 
 from shared.errors import MessageError, Refused, Unavailable
 from shared.model import (
@@ -18,6 +22,7 @@ from shared.model import (
     StoredAttachment,
     Ticket,
     TicketEntry,
+    TicketStatus,
     TicketSummary,
 )
 from shared.ports import NewTicket
@@ -82,18 +87,59 @@ class TableTicketStore:
         return rows.read_ticket(row, entries)
 
     def page(
-        self, *, limit: int, cursor: str | None = None, job_id: str | None = None
+        self,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        job_id: str | None = None,
+        status: TicketStatus | None = None,
+        requester: str | None = None,
+        changed_since: datetime | None = None,
     ) -> tuple[list[Ticket], str | None]:
         """See the port. The cursor is the key of the last line shown."""
-        found, more = self._table.page(
+        values = {"job_id": job_id, "status": status and status.value, "updated": write_time(changed_since)}
+        given = {name: value for name, value in values.items() if value}
+        lines = self._table.rows(
             rows.PARTITION,
             f"{cursor}\x20" if cursor and cursor.startswith("recent:") else "recent:",
             "recent;",
-            limit=limit,
-            where="job_id eq @job_id" if job_id else "",
-            values={"job_id": job_id} if job_id else None,
+            where=" and ".join(f"{name} {'ge' if name == 'updated' else 'eq'} @{name}" for name in given),
+            values=given,
+            # A requester is found by looking at each.
+            size=None if requester else limit + 1,
         )
-        return [rows.read_ticket(row) for row in found], found[-1]["RowKey"] if more else None
+        found = list(islice((line for line in lines if _is_from(line, requester)), limit + 1))
+        shown = [rows.read_ticket(line) for line in found[:limit]]
+        return shown, found[limit - 1]["RowKey"] if len(found) > limit else None
+
+    def set_open(self, ticket_id: str, *, is_open: bool) -> Ticket | None:
+        """See the port. Two requests."""
+        status = TicketStatus.OPEN if is_open else TicketStatus.CLOSED
+        for _ in range(_TRIES):
+            row = self._tickets([ticket_id]).get(ticket_id)
+            if row is None or row["status"] == status.value:
+                return rows.read_ticket(row) if row else None
+            changes = {"status": status.value, "merged_into": "", "updated": write_time(self._clock())}
+            with suppress(RowConflict):
+                self._table.write(*_changed(row, changes))
+                return rows.read_ticket({**row, **changes})
+        raise Unavailable("The ticket keeps changing.")
+
+    def merge(self, ticket_id: str, into: str) -> Ticket | None:
+        """See the port. One transaction over both tickets."""
+        for _ in range(_TRIES):
+            row, other = self._tickets([ticket_id]).get(ticket_id), self._present(into)
+            if row is None or other is None or other["ticket_id"] == ticket_id:
+                return None
+            updated = write_time(self._clock())
+            merged = {"status": TicketStatus.MERGED.value, "merged_into": other["ticket_id"], "updated": updated}
+            people = [*rows.read_people(other["participants"]), *rows.read_people(row["participants"])]
+            links = list(dict.fromkeys([*json.loads(other["links"]), ticket_id]))
+            taken = {"participants": rows.write_people(people), "links": json.dumps(links), "updated": updated}
+            with suppress(RowConflict):
+                self._table.write(*_changed(row, merged), *_changed(other, taken))
+                return rows.read_ticket({**row, **merged})
+        raise Unavailable("The tickets keep changing.")
 
     def attachment(self, ticket_id: str, entry_id: str, index: int) -> tuple[StoredAttachment, Iterator[bytes]] | None:
         """See the port."""
@@ -187,12 +233,7 @@ class TableTicketStore:
             "updated": write_time(now),
             "participants": rows.write_people(_joined(ticket, delivery.message)),
         }
-        line = rows.keys(rows.recent_key(ticket["ticket_id"], ticket["created"]))
-        return [
-            *inserts,
-            Write("merge", {**rows.keys(ticket["RowKey"]), **changes}, ticket["etag"]),
-            Write("merge", {**line, **changes}),
-        ]
+        return [*inserts, *_changed(ticket, changes)]
 
     def _add_alone(self, addition: NewTicket, content: _Content) -> Delivered | MessageError:
         """One message on its own: look for the answer that it got already, then try its ids one after the other."""
@@ -221,6 +262,16 @@ class TableTicketStore:
         found = {ticket_id: self._table.get(rows.PARTITION, rows.ticket_key(ticket_id)) for ticket_id in ticket_ids}
         return {ticket_id: row for ticket_id, row in found.items() if row}
 
+    def _present(self, ticket_id: str) -> Row | None:
+        """The ticket that stands for ``ticket_id`` by now; None where there is none."""
+        passed: set[str] = set()
+        while row := self._tickets([ticket_id]).get(ticket_id):
+            if row["status"] != TicketStatus.MERGED.value or ticket_id in passed:
+                return row
+            passed.add(ticket_id)
+            ticket_id = row["merged_into"]
+        return None
+
     def _lines(self, ticket_id: str) -> Iterator[Row]:
         prefix = rows.entry_prefix(ticket_id)
         return self._table.rows(rows.PARTITION, prefix, prefix_end(prefix))
@@ -229,6 +280,19 @@ class TableTicketStore:
         paths = {part: line.get(f"{part}_blob", "") for part in ("text", "html", "attachments", "fields")}
         blobs = {part: self._blobs.read(path) for part, path in paths.items() if path}
         return rows.read_entry(line, {part: data.decode() for part, data in blobs.items() if data is not None})
+
+
+def _changed(ticket: Row, changes: Mapping[str, str]) -> Iterator[Write]:
+    """Changes of a ticket, in its own row, which must be as it was read, and in its line of listings."""
+    yield Write("merge", {**rows.keys(ticket["RowKey"]), **changes}, ticket["etag"])
+    yield Write("merge", {**rows.keys(rows.recent_key(ticket["ticket_id"], ticket["created"])), **changes})
+
+
+def _is_from(line: Row, requester: str | None) -> bool:
+    if requester is None:
+        return True
+    who = rows.read_ticket(line).requester
+    return who is not None and who.email.lower() == requester.lower()
 
 
 def _joined(ticket: Row, message: Message) -> list[str]:

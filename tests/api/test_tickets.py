@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -152,3 +153,43 @@ def test_any_type_makes_a_header(declared: str) -> None:
     assert kind.isascii()
     assert rest.isprintable()
     assert rest
+
+
+def test_a_ticket_is_closed_opened_and_merged(world: World) -> None:
+    """Each answers with the ticket as it is then, and leaves a record of who did it."""
+    one, other = add(world, 1), add(world, 2)
+    here = f"/api/tickets/{one}"
+    assert world.client.post(f"{here}/close").json()["status"] == "closed"
+    assert world.client.post(f"{here}/reopen").json()["status"] == "open"
+    merged = world.client.post(f"{here}/merge", json={"into": other}).json()
+    assert (merged["status"], merged["merged_into"]) == ("merged", other)
+    assert world.client.get(here).json()["merged_into"] == other
+    assert world.client.get(f"/api/tickets/{other}").json()["links"] == [one]
+    problem(world.client.post(f"/api/tickets/{other}/merge", json={"into": one}), 409, "conflict")
+    problem(world.client.post(f"{here}/merge", json={"into": "T-0"}), 404, "not-found")
+    problem(world.client.post("/api/tickets/T-0/close"), 404, "not-found")
+    problem(world.client.post(f"{here}/merge", json={}), 400, "config-invalid")
+
+
+def test_tickets_are_listed_by_what_they_are_and_what_changed(world: World) -> None:
+    """Filters narrow, travel in the Link header, and say what they do not understand."""
+    ids = []
+    for uid in range(4):
+        ids.append(add(world, uid))
+        world.clock.advance(timedelta(minutes=1))
+    since = world.clock().isoformat()
+    for one in ids[:3]:
+        world.client.post(f"/api/tickets/{one}/close")
+    found: list[str] = []
+    address: httpx.URL | None = httpx.URL(
+        "/api/tickets", params={"status": "closed", "changed_since": since, "limit": "2"}
+    )
+    while address:
+        answer = world.client.get(address)
+        found += [item["id"] for item in answer.json()["items"]]
+        address = httpx.URL(answer.links["next"]["url"]) if "next" in answer.links else None
+    assert found == ids[2::-1]
+    listed = world.client.get("/api/tickets", params={"requester": "ANN@customer.example", "status": "open"}).json()
+    assert [item["id"] for item in listed["items"]] == [ids[3]]
+    for wrong in ({"status": "shut"}, {"changed_since": "yesterday"}, {"changed_since": "2026-11-23T12:00:00"}):
+        problem(world.client.get("/api/tickets", params=wrong), 400, "parameter-invalid")

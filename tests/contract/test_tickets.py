@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 from shared.errors import MessageError
 from shared.model import Action, Address, Delivered, Ticket, TicketStatus, TicketSummary
@@ -308,3 +310,100 @@ def read(storage: Storage, ticket_id: str) -> Ticket:
 def summary(storage: Storage, ticket_id: str) -> TicketSummary:
     """What routing is told about a ticket that is there."""
     return storage.tickets.summaries([ticket_id])[ticket_id]
+
+
+class TestStatus:
+    """`set_open` and `merge`."""
+
+    def test_closed_and_opened_again(self, storage: Storage, clock: FakeClock) -> None:
+        """As everybody sees it, with the time; doing it again changes nothing."""
+        ticket_id = create(storage)
+        for is_open, status in ((False, TicketStatus.CLOSED), (True, TicketStatus.OPEN)):
+            now = clock.advance(timedelta(hours=1))
+            changed = storage.tickets.set_open(ticket_id, is_open=is_open)
+            assert changed
+            assert (changed.status, changed.updated, changed.entries) == (status, now, ())
+            clock.advance(timedelta(hours=1))
+            assert storage.tickets.set_open(ticket_id, is_open=is_open) == changed
+            assert replace(read(storage, ticket_id), entries=()) == changed
+            assert storage.tickets.page(limit=10)[0] == [changed]
+            assert summary(storage, ticket_id).status is status
+        assert storage.tickets.set_open("T-0", is_open=True) is None
+
+    def test_merged_into_another(self, storage: Storage, clock: FakeClock) -> None:
+        """Who took part in the one takes part in the other, which refers to it; each keeps its entries."""
+        one = create(storage, 1)
+        other = create(storage, 2, message=make_message(2, sender=Address("bob@x.example")))
+        now = clock.advance(timedelta(hours=1))
+        merged = storage.tickets.merge(one, other)
+        assert merged
+        assert (merged.status, merged.merged_into, merged.updated) == (TicketStatus.MERGED, other, now)
+        assert (summary(storage, one).status, summary(storage, one).merged_into) == (TicketStatus.MERGED, other)
+        taken = read(storage, other)
+        assert (taken.status, taken.links, taken.updated) == (TicketStatus.OPEN, (one,), now)
+        assert {"ann@customer.example", "bob@x.example"} <= taken.participants
+        assert [len(read(storage, each).entries) for each in (one, other)] == [1, 1]
+        assert {ticket.ticket_id: ticket.status for ticket in storage.tickets.page(limit=9)[0]} == {
+            one: TicketStatus.MERGED,
+            other: TicketStatus.OPEN,
+        }
+
+    def test_merged_into_what_the_other_is_by_now(self, storage: Storage) -> None:
+        """A chain ends at the ticket that is there; there is no circle, and nothing goes into nothing."""
+        one, two, three = (create(storage, uid) for uid in (1, 2, 3))
+        assert storage.tickets.merge(two, three)
+        merged = storage.tickets.merge(one, two)
+        assert merged
+        assert merged.merged_into == three
+        for from_, into in ((three, one), (three, two), (three, three), (one, "T-0"), ("T-0", one)):
+            assert storage.tickets.merge(from_, into) is None
+        opened = storage.tickets.set_open(one, is_open=True)
+        assert opened
+        assert (opened.status, opened.merged_into) == (TicketStatus.OPEN, "")
+
+    def test_closed_while_replies_come(self, storage: Storage) -> None:
+        """Neither the reply nor the change is lost, whoever comes first."""
+        ticket_id = create(storage)
+        replies = [make_reply(uid, ticket_id) for uid in range(2, 6)]
+
+        def act(number: int) -> object:
+            if number == 4:
+                return storage.tickets.set_open(ticket_id, is_open=False)
+            return storage.tickets.add([replies[number]])[0]
+
+        answers = race(5, act)
+        assert answers[:4] == [Delivered(ticket_id, Action.MODIFIED)] * 4
+        assert len(read(storage, ticket_id).entries) == 5
+        assert summary(storage, ticket_id).status is TicketStatus.CLOSED
+
+
+class TestFilters:
+    """`page` with conditions."""
+
+    def test_by_status_requester_and_change(self, storage: Storage, clock: FakeClock) -> None:
+        """Each alone and together, page by page."""
+        start = clock()
+        ids = []
+        for uid in range(6):
+            sender = Address("Ann@Customer.example" if uid % 2 else "bob@x.example")
+            ids.append(create(storage, uid, message=make_message(uid, sender=sender)))
+            clock.advance(timedelta(minutes=1))
+        storage.tickets.set_open(ids[1], is_open=False)
+        storage.tickets.add([make_reply(9, ids[2])])
+
+        def found(limit: int, **wanted: Any) -> list[str]:
+            page = partial(storage.tickets.page, **wanted)
+            return [ticket.ticket_id for ticket in pages(page, limit=limit)]
+
+        for limit in (1, 2, 10):
+            assert found(limit, status=TicketStatus.CLOSED) == [ids[1]]
+            assert found(limit, requester="ann@customer.example") == [ids[5], ids[3], ids[1]]
+            assert found(limit, requester="ANN@customer.example", status=TicketStatus.OPEN) == [ids[5], ids[3]]
+            since = start + timedelta(minutes=4)
+            assert found(limit, changed_since=since) == [ids[5], ids[4], ids[2], ids[1]]
+            assert found(limit, changed_since=since, status=TicketStatus.OPEN, requester="bob@x.example") == [
+                ids[4],
+                ids[2],
+            ]
+            assert found(limit, changed_since=start + timedelta(days=1)) == []
+            assert found(limit, requester="nobody@x.example") == []

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from shared.errors import MessageError, Refused
 from shared.model import (
@@ -43,19 +44,64 @@ class FakeTickets:
         """See the port."""
         with self._rows.lock:
             found = [self._tickets[one] for one in set(ticket_ids) if one in self._tickets]
-        return {one.ticket_id: TicketSummary(one.ticket_id, one.status, one.participants) for one in found}
+        return {
+            one.ticket_id: TicketSummary(one.ticket_id, one.status, one.participants, one.merged_into) for one in found
+        }
 
     def ticket(self, ticket_id: str) -> Ticket | None:
         """See the port."""
         return self._tickets.get(ticket_id)
 
     def page(
-        self, *, limit: int, cursor: str | None = None, job_id: str | None = None
+        self,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        job_id: str | None = None,
+        status: TicketStatus | None = None,
+        requester: str | None = None,
+        changed_since: datetime | None = None,
     ) -> tuple[list[Ticket], str | None]:
         """See the port."""
         with self._rows.lock:
-            found = [replace(one, entries=()) for one in self._tickets.values() if job_id in (None, one.job_id)]
+            found = [
+                replace(one, entries=())
+                for one in self._tickets.values()
+                if job_id in (None, one.job_id)
+                and status in (None, one.status)
+                and (requester is None or (one.requester and one.requester.email.lower() == requester.lower()))
+                and (changed_since is None or one.updated >= changed_since)
+            ]
         return page_of((([-one.created.timestamp(), one.ticket_id], one) for one in found), limit, cursor)
+
+    def set_open(self, ticket_id: str, *, is_open: bool) -> Ticket | None:
+        """See the port."""
+        status = TicketStatus.OPEN if is_open else TicketStatus.CLOSED
+        with self._rows.writing("tickets.set_open"):
+            one = self._tickets.get(ticket_id)
+            if one and one.status is not status:
+                one = replace(one, status=status, merged_into="", updated=self._rows.clock())
+                self._tickets[ticket_id] = one
+        return replace(one, entries=()) if one else None
+
+    def merge(self, ticket_id: str, into: str) -> Ticket | None:
+        """See the port."""
+        with self._rows.writing("tickets.merge"):
+            one, other = self._tickets.get(ticket_id), self._tickets.get(into)
+            while other and other.merged_into:
+                other = self._tickets[other.merged_into]
+            if one is None or other is None or other.ticket_id == ticket_id:
+                return None
+            now = self._rows.clock()
+            merged = replace(one, status=TicketStatus.MERGED, merged_into=other.ticket_id, updated=now)
+            self._tickets[ticket_id] = merged
+            self._tickets[other.ticket_id] = replace(
+                other,
+                participants=other.participants | one.participants,
+                links=tuple(dict.fromkeys((*other.links, ticket_id))),
+                updated=now,
+            )
+        return replace(merged, entries=())
 
     def attachment(self, ticket_id: str, entry_id: str, index: int) -> tuple[StoredAttachment, Iterator[bytes]] | None:
         """See the port."""
