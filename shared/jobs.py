@@ -392,7 +392,7 @@ class Job(Settings):
 
     def warnings(self) -> list[str]:
         """Sentences about settings that are allowed but surely not meant, or that will stop working."""
-        found = list(self.server.warnings())
+        found = [*self.server.warnings(), *self.target.warnings()]
         if self.canary and isinstance(self.canary.send, BySmtp):
             found += self.canary.send.exposed("canary and what signs in for it")
         for block, handling in self._handling_blocks.items():

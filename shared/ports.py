@@ -329,6 +329,10 @@ class TargetSettings(Settings, ABC):
 
     type: str
 
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences about choices that work but should be known."""
+        return ()
+
     @abstractmethod
     def scope(self) -> str:
         """Name the set of tickets that the target reaches: jobs with the same scope continue each other's threads."""

@@ -86,6 +86,23 @@ class WebhookSettings(TargetSettings):
         mine = {*self.secret_headers.values(), *([self.signature_secret] if self.signature_secret else [])}
         return frozenset(mine) | (self.sign_in.secret_names() if self.sign_in else frozenset())
 
+    def warnings(self) -> tuple[str, ...]:
+        """See `TargetSettings.warnings`."""
+        found = []
+        if unsure := [
+            f"{name} ({number})"
+            for name, steps in (("create", self.program.create), ("modify", self.program.modify))
+            for number, step in enumerate(steps, start=1)
+            if not (step.lookup or step.repeatable) and step.request.method != "GET"
+        ]:
+            found.append(
+                f"target: {', '.join(unsure)} can be done twice where an answer gets lost, unless the other system "
+                f"heeds {self.idempotency_header or 'a key of its own'}: give the step a lookup, or say repeatable."
+            )
+        if self.url.startswith("http://"):
+            found.append("target: what is sent to http:// can be read on its way, secrets included. Use https://.")
+        return tuple(found)
+
     def is_ticket_id(self, text: str) -> bool:
         """Whether a text can be a ticket's id at all; nothing else is asked for there."""
         return re.fullmatch(self.program.ticket_id, text) is not None

@@ -19,6 +19,7 @@ from shared.errors import AuthFailed, ConfigInvalid, MessageError, Refused, Unav
 from shared.model import Delivered
 from shared.ports import Target
 from shared.targets import target_for
+from shared.targets._presets import preset, preset_names
 from shared.targets._webhook_http import Where
 from shared.targets._webhook_target import WebhookTarget
 from shared.targets.webhook import WebhookSettings, open_target
@@ -479,6 +480,24 @@ def test_the_same_address_is_the_same_scope() -> None:
     assert one.scope() == other.scope() == "webhook:https://a.example/api"
     assert one.secret_names() == {"tracker-token"}
     assert target_for(one).kind == "webhook"
+
+
+def test_what_could_double_or_be_read_is_warned_of() -> None:
+    """A step that can be asked about, or repeated, and an encrypted way are as they should be."""
+    safe = tracker_block("https://a.example", files="uploads")
+    assert WebhookSettings.model_validate(safe).warnings() == ()
+    del safe["create"][-1]["lookup"]
+    doubling, readable = WebhookSettings.model_validate({**safe, "url": "http://a.example"}).warnings()
+    assert "create (2)" in doubling
+    assert "Idempotency-Key" in doubling
+    assert "https" in readable
+
+
+def test_no_preset_is_warned_of() -> None:
+    """Every preset can be asked whether a request was done, wherever one could be doubled."""
+    for name in preset_names():
+        steps = [*preset(name).create, *preset(name).modify]
+        assert all(step.lookup or step.repeatable or step.request.method == "GET" for step in steps), name
 
 
 def test_settings_survive_storage() -> None:
