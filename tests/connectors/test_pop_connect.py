@@ -43,7 +43,7 @@ def fault(server: ScriptedPop3, **options: Any) -> JobError:
 def test_a_bad_greeting_is_unavailable(greeting: bytes, words: str) -> None:
     """Nonsense, a farewell, or silence: the server is not there for us now."""
     with ScriptedPop3([], greeting=greeting) as server:
-        found = fault(server, seconds=0.5 if words == "in time" else 30)
+        found = fault(server, seconds=1.5 if words == "in time" else 30)
     assert isinstance(found, Unavailable)
     assert words in found.what
 

@@ -24,8 +24,9 @@ from tests.builders import NOW, make_mailbox, make_record
 from tests.functions.worker import PROJECT, STATIC, index_app
 from tests.storage.http import Answer, account_at, answering, silent
 
-#: What the import may take where storage is dead, in seconds.
-ALLOWED = 6
+#: After how many seconds the platform gives up on an import (Flex Consumption). The reading itself stops after 4, which
+#: the log says; the rest is for machines that are busy with something else.
+ALLOWED = 30
 
 #: What only those may load who use it: the timers' cold start does not pay for it.
 HEAVY = (
@@ -136,7 +137,7 @@ def saying(status: int, body: bytes, **headers: str) -> Callable[[], AbstractCon
 def test_whatever_storage_does_the_static_functions_are_there(
     storage: Callable[[], AbstractContextManager[Account]],
 ) -> None:
-    """Within six seconds, without raising, and with the event in the log by which an operator notices."""
+    """In time, without raising, and with the event in the log by which an operator notices."""
     with storage() as account:
         indexed = index_app({"AzureWebJobsStorage": account.connection_string})
 
