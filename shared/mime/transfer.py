@@ -7,6 +7,7 @@ from shared.mime.intext import extract
 from shared.mime.reading import Reading
 
 _BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_SPACES: Final = (b"\r", b"\n", b"\t", b" ")
 _UUENCODE: Final = frozenset({"uuencode", "x-uuencode", "x-uue", "uue", "x-uu"})
 _IDENTITY: Final = frozenset({"", "7bit", "8bit", "binary"})
 
@@ -26,6 +27,8 @@ def decode(data: bytes, encoding: str, reading: Reading) -> bytes:
 
 
 def _base64(data: bytes, reading: Reading) -> bytes:
+    if _is_clean(data):  # without the copies that mending takes: an attachment may be as large as the message may be
+        return binascii.a2b_base64(data)
     digits, padding, rest = data.partition(b"=")
     if rest.strip(b"=\r\n\t "):
         reading.note("What follows the end of base64 data was left out.")
@@ -39,5 +42,14 @@ def _base64(data: bytes, reading: Reading) -> bytes:
     return binascii.a2b_base64(clean + b"=" * (-len(clean) % 4))
 
 
-def _all_base64(data: bytes) -> bool:
-    return not data.translate(None, _BASE64)
+def _is_clean(data: bytes) -> bool:
+    """Nothing but base64 and white space, and as much padding at its end as there should be."""
+    found = data.find(b"=")
+    end = found if found >= 0 else len(data)
+    padding = data[end:].translate(None, b"\r\n\t ")
+    digits = end - sum(data.count(space, 0, end) for space in _SPACES)
+    return padding == b"=" * (-digits % 4) and digits % 4 != 1 and _all_base64(data, b"=\r\n\t ")
+
+
+def _all_base64(data: bytes, besides: bytes = b"") -> bool:
+    return not data.translate(None, _BASE64 + besides)

@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.mime import names, parse, sections
+from shared.mime import names, parse, sections, transfer
 from shared.mime.addresses import addresses
 from shared.mime.charsets import decode
 from shared.mime.header import words
@@ -130,3 +130,32 @@ def test_no_line_of_a_text_is_lost(lines: list[str], subject: str) -> None:
     """However marks, quotations and signatures follow each other, each line is in one section."""
     text = "\n".join(lines)
     check_sections(sections(text, subject), text)
+
+
+@given(
+    st.binary(max_size=80),
+    st.lists(st.tuples(st.integers(0, 120), st.sampled_from([b"\r\n", b" ", b"\n", b"\t"])), max_size=6),
+)
+def test_base64_comes_back(data: bytes, breaks: list[tuple[int, bytes]]) -> None:
+    """However its lines are broken, and whether or not the padding is there; only what is missing is said."""
+    encoded = b64encode(data)
+    for at, space in breaks:
+        encoded = encoded[:at] + space + encoded[at:]
+    reading = Reading()
+    assert transfer.decode(encoded, "base64", reading) == data
+    assert reading.defects == ()
+    assert transfer.decode(encoded.replace(b"=", b""), "base64", reading) == data
+    assert len(reading.defects) == bool(len(data) % 3)
+    assert transfer.decode(b"*" + encoded, "base64", reading) == data
+
+
+@given(
+    st.binary(max_size=60).map(lambda octets: octets.translate(bytes(b"AB=\r\n *C"[octet % 8] for octet in range(256))))
+)
+def test_clean_base64_is_read_as_mended_base64_is(data: bytes) -> None:
+    """The short way for clean data gives what the long way would: one that a character to be skipped forces."""
+    short, long = Reading(), Reading()
+    before_padding = data.partition(b"=")
+    mended = before_padding[0] + b"*" + before_padding[1] + before_padding[2]
+    assert transfer.decode(data, "base64", short) == transfer.decode(mended, "base64", long)
+    assert set(long.defects) - set(short.defects) <= {"Characters that do not belong into base64 data were skipped."}
