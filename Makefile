@@ -15,6 +15,7 @@ help:
 	@echo "make run     a local host with Azurite, to try the API by hand"
 	@echo "make bench   benchmarks, as ratios"
 	@echo "make contract  the Mailbox contract over every mail server, as a table"
+	@echo "make targets   the Target contract over every kind of target and every preset, as a table"
 	@echo "make roundup   the whole contract of a target on a real tracker: Roundup"
 	@echo "make crash-matrix  kill a run at every point, for every connector, and judge from outside (about 20 minutes)"
 	@echo "make crash-matrix  kill a run at every point, for every connector and target, and judge from outside (about half an hour)"
@@ -69,6 +70,10 @@ bench: $(READY)
 contract: $(READY)
 	@$(BIN)/python -m tests.servers.prepare
 	@$(BIN)/python -m tests.contract.table
+
+.PHONY: targets
+targets: $(READY)
+	@$(BIN)/python -m tests.targets.table
 
 .PHONY: roundup
 roundup: $(READY)
