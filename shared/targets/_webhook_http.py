@@ -9,12 +9,10 @@ import base64
 import hashlib
 import hmac
 import json
-import ssl
 import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, cast
@@ -25,116 +23,15 @@ import httpx
 from shared.errors import AuthFailed, ConfigInvalid, JobError, MailConnectorError, Refused, Unavailable, Unreachable
 from shared.ports import Deadline, Secrets
 from shared.targets._json_path import find_first
-from shared.targets._webhook_guard import GuardedBackend, Resolve, resolve
-from shared.targets._webhook_sign_in import Basic, Header, OAuth2, Session, SignIn
+from shared.targets._webhook_calls import Answer, Call, Where
+from shared.targets._webhook_guard import Resolve, resolve
+from shared.targets._webhook_sign_in import Basic, Header, OAuth2, Session
+from shared.targets._webhook_transport import Transport
 
-#: Of an answer no more is read.
-_LONGEST_ANSWER: Final = 4 * 1024 * 1024
 #: Seconds that a run waits for a system that asks for it; more, and the job comes back later.
 _PATIENCE: Final = 20.0
 _TRIES: Final = 3
 _LATER: Final = "It is tried again by itself; nothing is lost."
-
-
-#: Of a multipart body: field, and file name (None: no file), content, content type.
-Part = tuple[str, tuple[str | None, bytes, str | None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back."""
-
-    status: int
-    body: bytes = field(repr=False)
-
-    @property
-    def document(self) -> Any:
-        """The body as JSON, or None."""
-        try:
-            return json.loads(self.body) if self.body else None
-        except ValueError:
-            return None
-
-    @property
-    def garbled(self) -> bool:
-        """Whether it says yes with something that is no JSON: a page of a proxy, an answer that was cut short."""
-        return self.status < 300 and bool(self.body) and self.document is None and self.body.strip() != b"null"
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A request, ready but for sign-in and signature."""
-
-    #: What it is about, for errors: "create a ticket".
-    doing: str
-    method: str
-    path: str
-    query: Mapping[str, str] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
-    json: Any = field(default=None, repr=False)
-    form: Mapping[str, str] | None = field(default=None, repr=False)
-    files: list[Part] | None = field(default=None, repr=False)
-    content: bytes | None = field(default=None, repr=False)
-    #: For Idempotency-Key and the signature.
-    key: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Where:
-    """Where a target is, and how to get in."""
-
-    url: str
-    sign_in: SignIn | None
-    secret_headers: Mapping[str, str]
-    signature_secret: str | None
-    idempotency_header: str | None
-    allow_private: bool
-    ca_file: str | None
-    timeout: float
-
-    @property
-    def tls(self) -> bool:
-        """Whether any request needs certificates, which take a while to load."""
-        token_url = self.sign_in.token_url if isinstance(self.sign_in, OAuth2) else ""
-        return any(url.startswith("https") for url in (self.url, token_url))
-
-
-class _Transport(httpx.BaseTransport):
-    """httpx on connections that are guarded."""
-
-    def __init__(self, where: Where, resolve: Resolve) -> None:
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=ssl.create_default_context(cafile=where.ca_file) if where.tls else None,
-            network_backend=GuardedBackend(allow_private=where.allow_private, resolve=resolve),
-            max_connections=4,
-            keepalive_expiry=20,
-        )
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        url = httpcore.URL(
-            scheme=request.url.raw_scheme,
-            host=request.url.raw_host,
-            port=request.url.port,
-            target=request.url.raw_path,
-        )
-        answer = self._pool.handle_request(
-            httpcore.Request(
-                request.method, url, headers=request.headers.raw, content=request.read(), extensions=request.extensions
-            )
-        )
-        try:
-            # Read here, so that no answer however long is ever held.
-            body = bytearray()
-            for part in answer.iter_stream():
-                body += part
-                if len(body) > _LONGEST_ANSWER:
-                    raise httpcore.RemoteProtocolError("The answer is over 4 MiB.")
-        finally:
-            answer.close()
-        return httpx.Response(answer.status, headers=answer.headers, content=bytes(body), request=request)
-
-    def close(self) -> None:
-        self._pool.close()
 
 
 class _Tokens:
@@ -178,7 +75,7 @@ class Http:
         self._pause = pause
         self._used: set[str] = set()
         try:
-            transport = _Transport(where, resolve)
+            transport = Transport(where, resolve)
         except (OSError, ValueError) as error:
             raise ConfigInvalid(
                 f"The file {where.ca_file!r} holds no certificates.", remedy="Give ca_file a PEM file."

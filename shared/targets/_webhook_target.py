@@ -23,9 +23,10 @@ from shared.ports import TargetRequest
 from shared.targets._json_path import find_all, find_first
 from shared.targets._outside import participants
 from shared.targets._templates import render, render_body, render_path
+from shared.targets._webhook_calls import Answer, Call, Part, Where
 from shared.targets._webhook_context import context_of
 from shared.targets._webhook_guard import Resolve, resolve
-from shared.targets._webhook_http import Answer, Call, Http, Part, Where
+from shared.targets._webhook_http import Http
 from shared.targets._webhook_steps import Lookup, Multipart, Program, Read, Request, Step
 
 _OTHER = "Another worker handles the same message."

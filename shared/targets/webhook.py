@@ -110,7 +110,7 @@ class WebhookSettings(TargetSettings):
 
 def open_target(request: TargetRequest) -> "WebhookTarget":
     """Ready to call; nothing is sent yet."""
-    from shared.targets._webhook_http import Where
+    from shared.targets._webhook_calls import Where
     from shared.targets._webhook_target import WebhookTarget
 
     settings: WebhookSettings = request.settings

@@ -20,7 +20,7 @@ from shared.model import Delivered
 from shared.ports import Target
 from shared.targets import target_for
 from shared.targets._presets import preset, preset_names
-from shared.targets._webhook_http import Where
+from shared.targets._webhook_calls import Where
 from shared.targets._webhook_target import WebhookTarget
 from shared.targets.webhook import WebhookSettings, open_target
 from tests.builders import NOW, make_attachment, make_message
