@@ -392,7 +392,9 @@ class Job(Settings):
 
     def warnings(self) -> list[str]:
         """Sentences about settings that are allowed but surely not meant, or that will stop working."""
-        found = [*self.server.warnings(), *self.target.warnings()]
+        found = list(self.server.warnings())
+        for target in (self.target, *self.targets.values()):
+            found += target.warnings()
         if self.canary and isinstance(self.canary.send, BySmtp):
             found += self.canary.send.exposed("canary and what signs in for it")
         for block, handling in self._handling_blocks.items():

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from shared.api.records import check_job
 from shared.errors import AuthFailed, ConfigInvalid, MessageError, Refused, Unavailable, Unreachable
 from shared.model import Delivered
 from shared.ports import Target
@@ -491,6 +492,14 @@ def test_what_could_double_or_be_read_is_warned_of() -> None:
     assert "create (2)" in doubling
     assert "Idempotency-Key" in doubling
     assert "https" in readable
+
+
+def test_each_target_of_a_job_is_warned_of() -> None:
+    """The one for all mail, and those that rules choose."""
+    server = {"type": "imap4", "host": "mail.example", "username": "support", "password_secret": "box"}
+    block = tracker_block("http://a.example")
+    job = check_job({"id": "support", "server": server, "target": block, "targets": {"sales": block}})
+    assert len([one for one in job.warnings() if "http://" in one]) == 2
 
 
 def test_no_preset_is_warned_of() -> None:
