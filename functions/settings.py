@@ -44,6 +44,8 @@ class AppSettings:
     reindex_site: str
     #: Azure Resource Manager of the cloud that the app is in; empty for the global one.
     arm_url: str
+    #: Jobs that come with the deployment, as a JSON array; empty for none.
+    seed_jobs: str
     #: Address of the key vault that holds the secrets; empty: they are in the environment or a file.
     key_vault: str
     #: How old a secret's value may be.
@@ -74,6 +76,7 @@ def read_settings(environment: Mapping[str, str] | None = None, *, host_json: Pa
         audit_days=min(36_500, int(_number(env.get("MAILCONNECTOR_AUDIT_DAYS"), 400))),
         reindex_site=env.get("MAILCONNECTOR_REINDEX_SITE", ""),
         arm_url=env.get("MAILCONNECTOR_ARM_URL", ""),
+        seed_jobs=env.get("MAILCONNECTOR_SEED_JOBS", ""),
         key_vault=env.get("MAILCONNECTOR_KEY_VAULT_URI", ""),
         secret_age=timedelta(seconds=_number(env.get("MAILCONNECTOR_KEY_VAULT_CACHE_SECONDS"), 300)),
         secrets_file=env.get("MAILCONNECTOR_SECRETS_FILE", ""),

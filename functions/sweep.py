@@ -1,6 +1,6 @@
 """The safety net: every minute, whatever is due and unclaimed goes onto the run queue. Once a day it tidies up.
 
-Every few hours it looks whether secrets end soon.
+Every few hours it looks whether secrets end soon. The first one of a process makes the jobs that the deployment brings.
 """
 
 import logging
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import azure.functions as func
 
-from functions.wiring import audit, expiry, reindexing, services, storage
+from functions.wiring import audit, expiry, reindexing, seeds, services, settings, storage
 
 if TYPE_CHECKING:
     from shared.model import DueJob
@@ -39,12 +39,23 @@ def register(app: func.FunctionApp, timers: Mapping[str, str]) -> None:
         from shared.begin import Services
 
         parts: Services = services()
+        _plant_seeds()
         if registering().step():
             # What is due now would be killed in its beginning; the process that starts next queues it.
             return
         queue_due(parts.jobs, parts.queue, parts.clock(), timers, notice=registering().notice)
         _tidy()
         expiry().step()
+
+
+@cache
+def _plant_seeds() -> None:
+    """Once; where storage is away it raises, and the next sweep tries again."""
+    if text := settings().seed_jobs:
+        from shared.api.seeds import plant
+        from shared.storage.open import utc_now
+
+        plant(text, services().jobs, seeds(), utc_now)
 
 
 def _ignore(_: "DueJob") -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from shared.storage import Storage
     from shared.storage.audit import TableAudit
     from shared.storage.endings import TableEndings
+    from shared.storage.seeds import TableSeeds
 
 # The SDKs log every request at INFO, addresses and tokens of pages included; what matters is in our own errors.
 for _chatty in ("azure", "httpx"):
@@ -92,6 +93,14 @@ def endings() -> "TableEndings":
     from shared.storage.table import Table
 
     return TableEndings(Table(account().tables().get_table_client(f"{settings().prefix}jobs")))
+
+
+def seeds() -> "TableSeeds":
+    """Which jobs the deployment has brought already."""
+    from shared.storage.seeds import TableSeeds
+    from shared.storage.table import Table
+
+    return TableSeeds(Table(account().tables().get_table_client(f"{settings().prefix}jobs")))
 
 
 @cache

@@ -39,6 +39,7 @@ class Event(StrEnum):
         logging.ERROR,
         "at start, storage did not tell the jobs in time; the sweep runs them",
     )
+    SEED_UNUSABLE = "seed_unusable", logging.ERROR, "a job that the deployment brings cannot be made; the others are"
     TIMER_UNUSABLE = "timer_unusable", logging.ERROR, "a row of the job table cannot have a timer"
     REINDEX = "reindex", logging.INFO, "the app restarts for its timers, or the platform was told of them"
     REINDEX_OFF = "reindex_off", logging.INFO, "timers differ from the job table, and no restart is allowed by setting"

@@ -72,6 +72,9 @@ param ownMailboxIdentity bool = false
 @description('Let the app restart itself when jobs have got new schedules, so that their own timers carry them. Without it the sweep does. Deploying it takes the right to make a custom role.')
 param reindex bool = false
 
+@description('Jobs to begin with, each as PUT /api/jobs/{id} takes it, with its id. Each is made once; later changes here change nothing. About 10 fit: the platform bounds app settings.')
+param seedJobs array = []
+
 @description('Who is told of alarms, by e-mail. Empty: alerts are seen in the portal only.')
 param alertEmails array = []
 
@@ -192,7 +195,10 @@ var reindexSettings = {
   MAILCONNECTOR_REINDEX_SITE: resourceId('Microsoft.Web/sites', siteName)
   MAILCONNECTOR_ARM_URL: environment().resourceManager
 }
-var settings = union(baseSettings, reindex ? reindexSettings : {})
+var seedSettings = {
+  MAILCONNECTOR_SEED_JOBS: string(seedJobs)
+}
+var settings = union(baseSettings, reindex ? reindexSettings : {}, empty(seedJobs) ? {} : seedSettings)
 
 module flexSite 'modules/site-flex.bicep' = if (plan == 'flex') {
   name: 'site-flex'

@@ -56,6 +56,11 @@ var events = [
     meaning: 'A change through the API went through, but its audit record could not be stored. The log line has it.'
   }
   {
+    event: 'seed_unusable'
+    severity: 3
+    meaning: 'A job that the deployment brings cannot be made. The log line says what is wrong with it.'
+  }
+  {
     event: 'timers_unread'
     severity: 3
     meaning: 'Storage did not answer in time at start. The sweep runs the jobs.'
