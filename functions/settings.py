@@ -16,6 +16,60 @@ _ABSURD = 1e9
 
 
 @dataclass(frozen=True, slots=True)
+class Setting:
+    """An app setting as operators know it; docs/operations.md lists them all."""
+
+    name: str
+    #: As text; empty where there is none.
+    default: str
+    meaning: str
+
+
+SETTINGS = (
+    Setting("AzureWebJobsStorage", "", "connection string of the storage account (local use)"),
+    Setting(
+        "AzureWebJobsStorage__tableServiceUri",
+        "",
+        "service addresses, where an identity signs in; likewise `__blobServiceUri`, `__queueServiceUri`",
+    ),
+    Setting("AzureWebJobsStorage__clientId", "", "client id of the user-assigned identity"),
+    Setting(
+        "MAILCONNECTOR_PREFIX",
+        "mailconnector",
+        "what the names of tables, containers and queue begin with: lower-case letters and digits",
+    ),
+    Setting("MAILCONNECTOR_MAX_TIMERS", "500", "how many jobs get a timer of their own; the sweep runs those above it"),
+    Setting("MAILCONNECTOR_LEASE_SECONDS", "90", "how long a mailbox stays held by a run that died"),
+    Setting(
+        "MAILCONNECTOR_RUN_SECONDS",
+        "six tenths of `functionTimeout` in host.json",
+        "how long a run takes messages up before it leaves the rest to a continuation",
+    ),
+    Setting("MAILCONNECTOR_AUTH", "function_key", "`entra`: callers sign in, and need [app roles](access.md)"),
+    Setting("MAILCONNECTOR_AUDIT_DAYS", "400", "how long it is kept [who changed what](access.md#who-changed-what)"),
+    Setting(
+        "MAILCONNECTOR_REINDEX_SITE",
+        "",
+        "resource id of this site, so that the app may restart itself for new timers: [timers anew](reindex.md)",
+    ),
+    Setting(
+        "MAILCONNECTOR_ARM_URL",
+        "https://management.azure.com",
+        "Azure Resource Manager of the cloud that the app is in",
+    ),
+    Setting(
+        "MAILCONNECTOR_SEED_JOBS",
+        "",
+        "JSON array of jobs that the deployment brings: the first sweep makes each, once; they are managed like any other",
+    ),
+    Setting("MAILCONNECTOR_KEY_VAULT_URI", "", "address of the key vault that holds the [secrets](secrets.md)"),
+    Setting("MAILCONNECTOR_KEY_VAULT_CACHE_SECONDS", "300", "how old a secret's value may be"),
+    Setting("MAILCONNECTOR_SECRETS_FILE", "", 'JSON file `{"name": "value"}` with secrets, for local use'),
+    Setting("MAILCONNECTOR_SECRET_<NAME>", "", "one secret, for local use: name in capitals, `-` written `_`"),
+)
+
+
+@dataclass(frozen=True, slots=True)
 class AppSettings:
     """Settings of the app as a whole; those of a job are in its config."""
 

@@ -1,11 +1,13 @@
 """The app settings: what each says, what stands when it is left out, and what happens to nonsense."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from functions.settings import read_settings
+from dev.settings_table import PAGE, page
+from functions.settings import SETTINGS, read_settings
 
 
 @pytest.fixture
@@ -24,6 +26,15 @@ def test_left_out_settings_have_the_documented_defaults() -> None:
     assert settings.storage_connection == ""
     assert settings.secrets_file == ""
     assert settings.secrets == {}
+
+
+def test_the_page_lists_the_settings_that_there_are() -> None:
+    """Those in the code, and no others; ``python -m dev.settings_table`` writes the table."""
+    code = Path("functions/settings.py").read_text(encoding="utf-8")
+    read = set(re.findall(r'env\.get\("(MAILCONNECTOR_[A-Z_]+)"', code))
+    listed = {one.name for one in SETTINGS if one.name.startswith("MAILCONNECTOR_")}
+    assert listed - {"MAILCONNECTOR_SECRET_<NAME>"} == read
+    assert PAGE.read_text(encoding="utf-8") == page()
 
 
 def test_every_setting_is_read() -> None:

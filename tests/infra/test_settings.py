@@ -27,7 +27,7 @@ def _written() -> set[str]:
 
 def _read() -> set[str]:
     code = "\n".join(path.read_text() for path in (ROOT / "functions").glob("*.py"))
-    found = set(re.findall(r"MAILCONNECTOR_[A-Z_]*[A-Z]", code))
+    found = set(re.findall(r'env\.get\("(MAILCONNECTOR_[A-Z_]+)"', code))
     return found | {f"AzureWebJobsStorage{part}" for part in re.findall(r"\{storage\}(__\w+)", code)}
 
 
