@@ -60,7 +60,7 @@ SETTINGS = (
     Setting(
         "MAILCONNECTOR_SEED_JOBS",
         "",
-        "JSON array of jobs that the deployment brings: the first sweep makes each, once; they are managed like any other",
+        "JSON array of jobs that the deployment brings: the first sweep makes each, and only once",
     ),
     Setting("MAILCONNECTOR_KEY_VAULT_URI", "", "address of the key vault that holds the [secrets](secrets.md)"),
     Setting("MAILCONNECTOR_KEY_VAULT_CACHE_SECONDS", "300", "how old a secret's value may be"),
