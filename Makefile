@@ -11,7 +11,7 @@ WORKERS ?= 2
 help:
 	@echo "make demo    see the whole thing work: mailbox to tickets, on this machine, in about a minute"
 	@echo "make test    the whole suite, against real servers (Azurite, Dovecot), with coverage"
-	@echo "make check   formatting, lint, types, dependency direction, and everything that holds infra/"
+	@echo "make check   formatting, lint, types, dependency direction, and what holds infra/ and the job schema"
 	@echo "make run     a local host with Azurite, to try the API by hand"
 	@echo "make bench   benchmarks, as ratios"
 	@echo "make contract  the Mailbox contract over every mail server, as a table"
@@ -56,7 +56,7 @@ check: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/python -m pytest -q -p no:cacheprovider tests/infra
+	@$(BIN)/python -m pytest -q -p no:cacheprovider tests/infra tests/cli/test_schema.py
 
 .PHONY: run
 run: $(READY)

@@ -1,17 +1,19 @@
 """The command line against the real API over a real socket."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
 from typer.testing import CliRunner
 
 from cli.faults import CommandFault
 from cli.main import app
-from tests.api.world import Switch, World, serving
+from tests.api.conftest import client, switch, world
+from tests.api.world import World
+
+__all__ = ["client", "switch", "world"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,25 +23,6 @@ class Said:
     code: int
     out: str
     fault: str
-
-
-@pytest.fixture(scope="session")
-def switch() -> Switch:
-    """What the server serves."""
-    return Switch()
-
-
-@pytest.fixture(scope="session")
-def client(switch: Switch) -> Iterator[httpx.Client]:
-    """A client of the server."""
-    with serving(switch) as found:
-        yield found
-
-
-@pytest.fixture
-def world(client: httpx.Client, switch: Switch) -> World:
-    """A fresh API, with nothing stored."""
-    return World(client, switch)
 
 
 @pytest.fixture

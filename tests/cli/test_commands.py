@@ -7,11 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 import yaml
 
-from cli.jobs import job_schema
 from tests.api.world import World
 from tests.cli.conftest import Said
 
@@ -159,16 +157,6 @@ def test_an_app_that_is_not_there_is_said_so(mailconnector: Command) -> None:
     """Not a traceback."""
     found = mailconnector("plan", "--url", "", str(ROOT / "tests"))
     assert found.code in (1, 2)
-
-
-def test_the_published_schema_is_that_of_the_code(ten: Path) -> None:
-    """docs/job.schema.json: ``mailconnector schema`` wrote it. It takes what the app takes."""
-    published = json.loads((ROOT / "docs" / "job.schema.json").read_text())
-    assert published == job_schema()
-    jsonschema.Draft202012Validator.check_schema(published)
-    jsonschema.validate(job("support"), published)
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(job("support", shedule={}), published)
 
 
 def test_a_refusal_is_a_sentence_on_stderr() -> None:
