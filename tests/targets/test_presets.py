@@ -1,4 +1,4 @@
-"""Each preset on a stand-in that follows its vendor's pages: what matters most of the contract."""
+"""Each preset on a stand-in of its system: what matters most of the contract."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 import pytest
 from pydantic import ValidationError
 
-from shared.errors import Refused
+from shared.errors import Refused, Unavailable
 from shared.targets._presets import preset, preset_names
 from shared.targets.webhook import WebhookSettings
 from tests.builders import make_attachment, make_message
 from tests.contract.target import TargetContract
-from tests.contract.target_world import Entry, Seen, TargetWorld, ids, new, reply
-from tests.servers.vendors import SECRET, VENDORS, Alloy, Vendor, plain
+from tests.contract.target_world import Crash, Entry, Seen, TargetWorld, ids, new, reply
+from tests.servers.vendors import SECRET, VENDORS, Alloy, ServiceNow, Vendor, plain
 from tests.targets.webhook_world import WebhookWorld
 
 
@@ -98,6 +98,35 @@ def test_markup_in_a_mail_is_text_there(world: _World) -> None:
     assert seen.entries[0].text == "<script>alert(1)</script> & <b>x</b>"
     (record,) = world.system.records.values()
     assert not (record.texts[0].startswith("<p>") and "<script>" in record.texts[0])
+
+
+def test_a_file_of_no_bytes_arrives(world: _World) -> None:
+    """Request Tracker, for one, takes an empty text for a missing one."""
+    empty = make_attachment("empty.txt", b"")
+    (ticket,) = ids(world.open().apply([new(1, make_message(1, attachments=(empty,)))]))
+    ids(world.open().apply([reply(2, ticket, make_message(2, attachments=(empty,)))]))
+    files = [file for entry in world.tickets()[ticket].entries for file in entry.files]
+    assert files == [("empty.txt", b"")] * 2
+
+
+def test_without_the_field_for_the_reference_no_stranger_s_ticket_is_taken() -> None:
+    """ServiceNow ignores the part of a query that names no field, and finds every record."""
+    for nth in range(1, 40):
+        with ServiceNow() as system:
+            system.correlates = False
+            world = _World(system, system.block(), vendor=SECRET)
+            (other,) = ids(world.open().apply([new(1)]))
+            world.crash_at(nth)
+            try:
+                (ticket,) = ids(world.open().apply([new(2)]))
+            except (Crash, Unavailable):
+                world.recover()
+                (ticket,) = ids(world.open().apply([new(2)]))
+                assert ticket != other
+            else:
+                assert nth > 3
+                return
+    pytest.fail("A delivery takes more than 40 steps.")
 
 
 def test_a_refusal_with_a_200_is_one() -> None:
