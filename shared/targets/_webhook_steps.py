@@ -55,7 +55,7 @@ class Lookup(Settings):
     request: Request
     rows: JsonPath = Field(default="$", description="The list to search through; or the one object to look at.")
     where: dict[JsonPath, Template] = Field(
-        default={}, description="Path within a row -> a text that it must contain. None: the first row it is."
+        default={}, description="Path in a row -> a text that it contains, or a number that it is. None: the first row."
     )
     keep: dict[_Name, JsonPath] = Field(default={}, description="As in the step, within the row.")
     lag_seconds: int = Field(

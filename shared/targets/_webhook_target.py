@@ -378,7 +378,9 @@ def _says(document: Any, path: str, text: str) -> bool:
 
 
 def _contains(values: Sequence[Any], text: str) -> bool:
-    return bool(text) and any(text in (value if isinstance(value, str) else str(value)) for value in values)
+    """Numbers must be equal, whether they come as numbers or as texts: document 12 is not document 1."""
+    shown = [value if isinstance(value, str) else str(value) for value in values]
+    return bool(text) and any(text == one if text.isdecimal() and one.isdecimal() else text in one for one in shown)
 
 
 def _summary(read: Read, noted: OutsideTicket, row: Any) -> TicketSummary:

@@ -9,7 +9,7 @@ import html
 import json
 import re
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -200,7 +200,7 @@ class Jira(Vendor):
         """See `Vendor`."""
         return f"HELP-{number}"
 
-    def serve(self, request: ApiRequest, parts: list[str]) -> ApiAnswer | None:
+    def serve(self, request: ApiRequest, parts: list[str]) -> ApiAnswer | None:  # noqa: PLR0911 (one for each call)
         """See `Vendor`."""
         match request.method, parts:
             case "POST", ["rest", "servicedeskapi", "servicedesk", "10", "attachTemporaryFile"]:
@@ -215,6 +215,8 @@ class Jira(Vendor):
             case "POST", ["rest", "servicedeskapi", "request"]:
                 body = request.json
                 assert (body["serviceDeskId"], body["requestTypeId"]) == ("10", "25")
+                if "@" in body.get("raiseOnBehalfOf", ""):
+                    return ApiAnswer(400, {"errorMessage": "raiseOnBehalfOf is an account id."})
                 fields = body["requestFieldValues"]
                 number = self.make(Record(fields["summary"], [fields["description"]]))
                 return ApiAnswer(201, {"issueId": str(number), "issueKey": self.name(number)})
@@ -222,6 +224,12 @@ class Jira(Vendor):
                 found = re.fullmatch(r'description ~ "(\w+)"', request.query["jql"])
                 assert found
                 return ApiAnswer(200, {"issues": [{"key": self.name(number)} for number in self.holding(found[1])]})
+            case "GET", ["rest", "api", "2", "issue", name, "comment"]:
+                known = self.number(name)
+                assert known
+                assert request.query["orderBy"] == "-created"
+                newest = self.records[known].texts[:0:-1][: int(request.query["maxResults"])]
+                return ApiAnswer(200, {"comments": [{"body": text} for text in newest]})
             case _, ["rest", "servicedeskapi", "request", name, *rest]:
                 known = self.number(name)
                 if known is None:
@@ -237,11 +245,9 @@ class Jira(Vendor):
             case "POST", ["comment"]:
                 record.add(request.json["body"])
                 return ApiAnswer(201, {"id": "1"})
-            case "GET", ["comment"]:
-                return ApiAnswer(200, {"values": [{"body": text} for text in record.texts[1:]]})
             case "POST", ["attachment"]:
                 files = [self.uploads.pop(one) for one in request.json["temporaryAttachmentIds"]]
-                assert files, "An attachment request without one is refused."
+                assert files, "Nothing to attach."
                 record.files[-1] += files
                 record.add(request.json["additionalComment"]["body"])
                 return ApiAnswer(201, {})
@@ -338,15 +344,19 @@ class Glpi(Vendor):
                 body = request.json["input"]
                 return ApiAnswer(201, {"id": self.make(Record(body["name"], [body["content"]])), "message": ""})
             case "GET", ["search", "Ticket"]:
-                assert (request.query["criteria[0][field]"], request.query["forcedisplay[0]"]) == ("21", "2")
+                # 21 is the description, 2 the id (Ticket's search options).
+                if request.query["criteria[0][field]"] != "21" or "criteria[0][searchtype]" not in request.query:
+                    return ApiAnswer(400, ["ERROR", "Bad field ID in search criteria"])
+                assert request.query["forcedisplay[0]"] == "2"
                 found = self.holding(request.query["criteria[0][value]"])
                 # Without a hit there is no "data" at all.
-                return ApiAnswer(
-                    200, {"totalcount": len(found), **({"data": [{"2": n} for n in found]} if found else {})}
-                )
+                rows = {"data": [{"2": n} for n in found]} if found else {}
+                return ApiAnswer(200, {"totalcount": len(found), "count": len(found), **rows})
             case "POST", ["ITILFollowup"]:
                 body = request.json["input"]
                 assert body["itemtype"] == "Ticket"
+                if body["items_id"] not in self.records:
+                    return ApiAnswer(400, ["ERROR_GLPI_ADD", "You don't have permission to perform this action."])
                 self.records[body["items_id"]].add(body["content"])
                 return ApiAnswer(201, {"id": 1})
             case "POST", ["Document"]:
@@ -362,10 +372,10 @@ class Glpi(Vendor):
                 self.records[body["items_id"]].files[-1].append(self.documents[body["documents_id"]])
                 return ApiAnswer(201, {"id": 1})
             case "GET", ["Ticket", name, *rest]:
-                return self._ticket(self.number(name), rest)
+                return self._ticket(self.number(name), rest, request.query)
         return None
 
-    def _ticket(self, number: int | None, rest: list[str]) -> ApiAnswer | None:
+    def _ticket(self, number: int | None, rest: list[str], query: Mapping[str, str]) -> ApiAnswer | None:
         if number is None:
             return ApiAnswer(404, ["ERROR_ITEM_NOT_FOUND", "Item not found"])
         record = self.records[number]
@@ -373,10 +383,19 @@ class Glpi(Vendor):
             case []:
                 return ApiAnswer(200, {"id": number, "status": 6 if record.closed else 1})
             case ["ITILFollowup"]:
-                return ApiAnswer(200, [{"content": text} for text in record.texts[1:]])
+                return self._page([{"content": text} for text in record.texts[1:]], query)
             case ["Document_Item"]:
-                return ApiAnswer(200, [{"documents_id": one} for one in self.linked.get(number, [])])
+                return self._page([{"documents_id": one} for one in self.linked.get(number, [])], query)
         return None
+
+    @staticmethod
+    def _page(rows: list[dict[str, Any]], query: Mapping[str, str]) -> ApiAnswer:
+        """A range of the rows; one that begins behind the last is refused."""
+        start, _, end = query.get("range", "0-49").partition("-")
+        if int(start) > len(rows):
+            return ApiAnswer(400, ["ERROR_RANGE_EXCEED_TOTAL", "Provided range exceed total count of data"])
+        rows = rows[::-1] if query.get("order") == "DESC" else rows
+        return ApiAnswer(200, rows[int(start) : int(end) + 1])
 
 
 class RequestTracker(Vendor):
@@ -480,9 +499,11 @@ class Freshdesk(Vendor):
                 number = self.make(Record(fields["subject"], [fields["description"]], [files], reference))
                 return ApiAnswer(201, {"id": number})
             case "GET", ["api", "v2", "search", "tickets"]:
-                found = re.fullmatch(r"\"cf_mail_reference:'(\w+)'\"", request.query["query"])
-                assert found
-                return ApiAnswer(200, {"total": 1, "results": [{"id": number} for number in self.holding(found[1])]})
+                # In double quotes, and up to 512 characters.
+                asked = re.fullmatch(r"\"cf_mail_reference:'(\w+)'\"", request.query["query"])
+                assert asked
+                found = [n for n, one in self.records.items() if one.reference == asked[1]]
+                return ApiAnswer(200, {"total": len(found), "results": [{"id": n} for n in found]})
             case "GET", ["api", "v2", "tickets", name]:
                 known = self.number(name)
                 if known is None:
@@ -497,7 +518,8 @@ class Freshdesk(Vendor):
                 self.records[int(name)].add(fields["body"], files)
                 return ApiAnswer(201, {"id": 1})
             case "GET", ["api", "v2", "tickets", name, "conversations"]:
-                return ApiAnswer(200, [{"body": text} for text in self.records[int(name)].texts[1:]])
+                oldest = self.records[int(name)].texts[1:][: int(request.query.get("per_page", "30"))]
+                return ApiAnswer(200, [{"body": text} for text in oldest])
         return None
 
     @staticmethod
@@ -548,7 +570,7 @@ class Alloy(Vendor):
             case "POST", ["api", "v2", "object", name, "action", "250"]:
                 number = self.number(name)
                 if number is None:
-                    return ApiAnswer(200, {"success": False, "errorCode": 7, "errorText": "No such object."})
+                    return ApiAnswer(200, {"success": False, "errorCode": 7, "errorText": f"Object {name} not found."})
                 self.records[number].add(request.json["Comment"])
                 return self._said({"Succeed": True})
             case "GET", ["api", "v2", "Activities", name]:
@@ -564,10 +586,10 @@ class Alloy(Vendor):
         return self.holding(request.query["Mail_Reference"])
 
     def _row(self, number: int, request: ApiRequest) -> list[str]:
-        status = "Closed" if self.records[number].closed else "New"
-        return [
-            {"Ticket": self.name(number), "Status": status}[name] for name in request.query["par_fields"].split(",")
-        ]
+        record = self.records[number]
+        status = "Closed" if record.closed else "New"
+        row = {"Ticket": self.name(number), "Status": status, "Mail_Reference": record.reference}
+        return [row[name] for name in request.query["par_fields"].split(",")]
 
     @staticmethod
     def _said(found: dict[str, Any]) -> ApiAnswer:
@@ -582,5 +604,5 @@ def plain(text: str) -> str:
     if text.startswith("<p>"):
         paragraphs = re.findall(r"<p>(.*?)</p>", text, re.DOTALL)
         return html.unescape(re.sub(r"<br ?/?>\n?", "\n", paragraphs[1]))
-    text = re.sub(r"\n\n\[\w+\]$", "", text)
+    text = re.sub(r"\n\n[\[(]\w+[\])]$", "", text)
     return re.sub(r"^From .* <.*>\n\n", "", text)

@@ -24,8 +24,9 @@ _CLASSES = {
 _HEAD = """# The Target contract
 
 Every kind of target passes the same cases ([tests/contract/target.py](../tests/contract/target.py)): `table` and `queue` on
-Azurite, `webhook` on a plain tracker, the preset `roundup` on Roundup itself, the other presets on stand-ins that follow
-their vendors' pages, where they are held to the cases that matter most. Made by `make targets`; do not edit.
+Azurite, `webhook` on a plain tracker, the preset `roundup` on Roundup itself, the other presets on stand-ins, where they are
+held to the cases that matter most. What the stand-ins rest on: [target-webhook.md](target-webhook.md#what-was-read-and-what-was-not).
+Made by `make targets`; do not edit.
 
 """
 

@@ -1,18 +1,19 @@
 """Each preset on a stand-in of its system: what matters most of the contract."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 from pydantic import ValidationError
 
 from shared.errors import Refused, Unavailable
+from shared.model import Delivery
 from shared.targets._presets import preset, preset_names
 from shared.targets.webhook import WebhookSettings
 from tests.builders import make_attachment, make_message
 from tests.contract.target import TargetContract
 from tests.contract.target_world import Crash, Entry, Seen, TargetWorld, ids, new, reply
-from tests.servers.vendors import SECRET, VENDORS, Alloy, ServiceNow, Vendor, plain
+from tests.servers.vendors import SECRET, VENDORS, Alloy, Glpi, Jira, ServiceNow, Vendor, plain
 from tests.targets.webhook_world import WebhookWorld
 
 
@@ -109,24 +110,64 @@ def test_a_file_of_no_bytes_arrives(world: _World) -> None:
     assert files == [("empty.txt", b"")] * 2
 
 
-def test_without_the_field_for_the_reference_no_stranger_s_ticket_is_taken() -> None:
-    """ServiceNow ignores the part of a query that names no field, and finds every record."""
+def _deaths(vendor: type[Vendor], before: Callable[[_World], None], delivery: Delivery) -> Iterator[tuple[_World, str]]:
+    """A worker dies at each thing that it does outside, and another one completes it: what is there, and the ticket."""
     for nth in range(1, 40):
-        with ServiceNow() as system:
-            system.correlates = False
-            world = _World(system, system.block(), vendor=SECRET)
-            (other,) = ids(world.open().apply([new(1)]))
+        with vendor() as system:
+            world = _World(system, system.block(), vendor=SECRET, x="X")
+            before(world)
             world.crash_at(nth)
             try:
-                (ticket,) = ids(world.open().apply([new(2)]))
+                answers = world.open().apply([delivery])
+                died = False
             except (Crash, Unavailable):
                 world.recover()
-                (ticket,) = ids(world.open().apply([new(2)]))
-                assert ticket != other
-            else:
-                assert nth > 3
+                answers = world.open().apply([delivery])
+                died = True
+            (ticket,) = ids(answers)
+            yield world, ticket
+            if not died:
                 return
     pytest.fail("A delivery takes more than 40 steps.")
+
+
+def test_without_the_field_for_the_reference_no_stranger_s_ticket_is_taken() -> None:
+    """ServiceNow ignores the part of a query that names no field, and finds every record."""
+
+    def before(world: _World) -> None:
+        assert isinstance(world.system, ServiceNow)
+        world.system.correlates = False
+        ids(world.open().apply([new(1)]))
+
+    tickets = [ticket for _, ticket in _deaths(ServiceNow, before, new(2))]
+    assert len(tickets) > 3
+    assert "INC0000001" not in tickets
+
+
+def test_a_document_is_not_taken_for_another_one() -> None:
+    """GLPI: document 1 is not linked because document 11 is."""
+
+    def before(world: _World) -> None:
+        assert isinstance(world.system, Glpi)
+        ids(world.open().apply([new(1)]))
+        world.system.linked[1] = [11, 12, 13]
+
+    with_file = reply(2, "1", make_message(2, attachments=(make_attachment(),)))
+    counts = [len(world.system.records[1].files[-1]) for world, _ in _deaths(Glpi, before, with_file)]
+    assert counts == [1] * len(counts)
+
+
+def test_a_reply_is_found_behind_a_hundred_others() -> None:
+    """Jira lists a hundred comments at most: the newest ones are asked for."""
+
+    def before(world: _World) -> None:
+        ids(world.open().apply([new(1)]))
+        for number in range(120):
+            world.system.records[1].add(f"Comment {number}")
+
+    with_file = reply(2, "HELP-1", make_message(2, attachments=(make_attachment(),)))
+    counts = [len(world.system.records[1].texts) for world, _ in _deaths(Jira, before, with_file)]
+    assert counts == [1 + 120 + 2] * len(counts)
 
 
 def test_a_refusal_with_a_200_is_one() -> None:
@@ -137,7 +178,7 @@ def test_a_refusal_with_a_200_is_one() -> None:
         system.records.clear()
         (answer,) = world.open().apply([reply(2, ticket, make_message(2, attachments=(make_attachment(),)))])
         assert isinstance(answer, Refused)
-        assert "No such object" in str(answer)
+        assert f"Object {ticket} not found" in str(answer)
 
 
 def test_every_preset_names_its_sources_and_is_tried() -> None:
