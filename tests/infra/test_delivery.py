@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,14 @@ def test_the_workflow_holds_no_secret_and_few_rights() -> None:
             assert "${{" not in step.get("run", "")
     assert workflow["jobs"]["deploy"]["environment"] == "production"
     assert workflow["jobs"]["what-if"]["if"] == "github.event_name == 'pull_request'"
+
+
+def test_the_workflow_fits_the_published_schema() -> None:
+    """As the package check-jsonschema carries it."""
+    workflow = ROOT / ".github/workflows/deploy.yml"
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", str(workflow)]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout
 
 
 def test_the_workflow_names_what_there_is() -> None:
