@@ -7,13 +7,16 @@ import pytest
 from pydantic import ValidationError
 
 from shared.errors import Refused, Unavailable
-from shared.model import Delivery
+from shared.model import Delivered, Delivery
 from shared.targets._presets import preset, preset_names
 from shared.targets.webhook import WebhookSettings
 from tests.builders import make_attachment, make_message
 from tests.contract.target import TargetContract
 from tests.contract.target_world import Crash, Entry, Seen, TargetWorld, ids, new, reply
-from tests.servers.vendors import SECRET, VENDORS, Alloy, Glpi, Jira, ServiceNow, Vendor, plain
+from tests.servers.vendor import SECRET, Vendor
+from tests.servers.vendors import VENDORS, plain
+from tests.servers.vendors_hosted import Jira, ServiceNow
+from tests.servers.vendors_own import Alloy, Glpi
 from tests.targets.webhook_world import WebhookWorld
 
 
@@ -168,6 +171,17 @@ def test_a_reply_is_found_behind_a_hundred_others() -> None:
     with_file = reply(2, "HELP-1", make_message(2, attachments=(make_attachment(),)))
     counts = [len(world.system.records[1].texts) for world, _ in _deaths(Jira, before, with_file)]
     assert counts == [1 + 120 + 2] * len(counts)
+
+
+def test_a_text_that_is_too_long_there_is_that_messages_fault() -> None:
+    """Nothing of it is cut away unseen: a person decides. Jira takes 32,767 characters."""
+    with Jira() as system:
+        world = _World(system, system.block(), vendor=SECRET)
+        long, fits = world.open().apply([new(1, make_message(1, text="x" * 32_768)), new(2)])
+        assert isinstance(long, Refused)
+        assert "32,767" in str(long)
+        assert isinstance(fits, Delivered)
+        assert len(system.records) == 1
 
 
 def test_a_refusal_with_a_200_is_one() -> None:
