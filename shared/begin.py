@@ -54,14 +54,14 @@ def open_target(request: TargetRequest) -> Target:
 
 
 def post(request: PostRequest) -> None:
-    """Send a canary in the way that its job wants. Raises a `JobError` where that cannot be done now."""
+    """Send a message of our own in the way that its job wants. Raises a `JobError` where that cannot be done now."""
     opening = request.opening
     if isinstance(request.send, BySmtp):
         post_by_smtp(request.send, request.letter, secrets=opening.secrets, deadline=opening.deadline)
         return
     by_the_server = connector_for(opening.settings).post
     if by_the_server is None:
-        raise ConfigInvalid("A server of this kind sends no canary.", remedy="Save the job again.")
+        raise ConfigInvalid("A server of this kind sends no mail.", remedy="Save the job again.")
     by_the_server(opening, request.letter)
 
 

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import EmailPolicy
 from email.utils import format_datetime
 from typing import Final
 
@@ -46,6 +46,18 @@ _STAMP = re.compile(
 )
 
 
+class _Policy(EmailPolicy):
+    """Long fields stay whole, but words that have to be encoded are short (75 characters: RFC 2047 section 2)."""
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        """See `EmailPolicy.fold_binary`."""
+        return super().fold_binary(name, value) if value.isascii() else _SHORT.fold_binary(name, value)
+
+
+_SHORT: Final = EmailPolicy(linesep="\r\n", max_line_length=76)
+_POLICY: Final = _Policy(linesep="\r\n", max_line_length=998)
+
+
 @dataclass(frozen=True, slots=True)
 class Stamp:
     """What a canary says of itself."""
@@ -58,7 +70,7 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A message of our own, in plain ASCII text."""
+    """A message of our own, in plain text."""
 
     sender: str
     recipient: str
@@ -69,10 +81,14 @@ class Letter:
     message_id: str
     #: Fields beside the usual ones.
     headers: Mapping[str, str] = field(repr=False)
+    #: It answers another message, in the name of a program: it has to travel with every field of its header.
+    answers: bool = False
+    #: By SMTP its envelope has no sender (RFC 5321 section 4.5.5), so that nothing comes back.
+    null_sender: bool = False
 
     def raw(self) -> bytes:
-        """As it travels (RFC 5322), lines ending in CRLF."""
-        message = EmailMessage(SMTP.clone(max_line_length=998))
+        """As it travels (RFC 5322), lines ending in CRLF; all ASCII, whatever the text."""
+        message = EmailMessage(_POLICY)
         fields = {
             "From": self.sender,
             "To": self.recipient,
@@ -83,7 +99,7 @@ class Letter:
         }
         for name, value in fields.items():
             message[name] = value
-        message.set_content(self.text)
+        message.set_content(self.text, cte=None if self.text.isascii() else "quoted-printable")
         return message.as_bytes()
 
 

@@ -33,6 +33,11 @@ class Event(StrEnum):
     CANARY_MISSING = "canary_missing", logging.ERROR, "a canary did not come back in time; told by each run meanwhile"
     CANARY_RETURNED = "canary_returned", logging.WARNING, "a canary came back after one had been missing"
     CANARY_UNSENT = "canary_unsent", logging.WARNING, "a canary could not be sent; the run itself is none the worse"
+    ACKNOWLEDGEMENT_UNSENT = (
+        "acknowledgement_unsent",
+        logging.WARNING,
+        "a sender was not told of the ticket",
+    )
     MESSAGE_PARKED = "message_parked", logging.ERROR, "a message was given up on; its original is kept"
     TIMERS_UNREAD = (
         "timers_unread",

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union, get_args
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from shared.connectors import BySmtp, connector_for, connectors
+from shared.acknowledgement import Acknowledge
+from shared.connectors import ByAppend, ByGraph, BySmtp, connector_for, connectors
 from shared.model import KEPT, Disposition, JobRecord, JobState, Pick, Picking
 from shared.ports import ServerSettings, Settings, TargetSettings
 from shared.routing.attachments import AttachmentSettings
@@ -105,18 +106,6 @@ class Handling(Settings):
             category=self.category or "",
             move_to=self.move_to or "",
         )
-
-
-class ByAppend(Settings):
-    """IMAP4 APPEND into the job's own folder: shows that runs find mail, but nothing of its way to the mailbox."""
-
-    by: Literal["append"]
-
-
-class ByGraph(Settings):
-    """Microsoft Graph sendMail from the job's own mailbox to itself, with the sign-in of the job."""
-
-    by: Literal["graph"]
 
 
 #: How canaries get on their way, told apart by ``by``.
@@ -263,6 +252,9 @@ class Job(Settings):
     canary: Canary | None = Field(
         default=None, description="Send messages to the own mailbox to see that mail comes through. Left out: none."
     )
+    acknowledge: Acknowledge | None = Field(
+        default=None, description="Answer the sender of a message that made a new ticket. Left out: nobody is answered."
+    )
     schema_version: Literal[1] = Field(default=1, description="The form of this document.")
 
     @model_validator(mode="after")
@@ -311,6 +303,19 @@ class Job(Settings):
             )
         if not self.canary_address:
             raise ValueError("canary.address: the server block does not tell the mail address of the mailbox.")
+        return self
+
+    @model_validator(mode="after")
+    def _acknowledgement_has_a_way(self) -> Self:
+        if self.acknowledge is None:
+            return self
+        if self.acknowledge.send.by not in {"smtp", connector_for(self.server).posts_by}:
+            raise ValueError(
+                f"acknowledge.send: a job of type {self.server.type!r} cannot send by {self.acknowledge.send.by!r}; "
+                "use 'smtp'."
+            )
+        if not self.acknowledge_sender:
+            raise ValueError("acknowledge.sender: the server block does not tell the mail address of the mailbox.")
         return self
 
     @property
@@ -368,18 +373,23 @@ class Job(Settings):
         """The mail address of the mailbox, or empty."""
         return (self.canary and self.canary.address) or self.server.address()
 
+    @property
+    def acknowledge_sender(self) -> str:
+        """Whom acknowledgements come from, or empty."""
+        return (self.acknowledge and self.acknowledge.sender) or self.server.address()
+
     def secret_names(self) -> frozenset[str]:
         """The names of the secrets that a run will ask for."""
         of_targets = [target.secret_names() for target in (self.target, *self.targets.values())]
-        return self.server.secret_names().union(*of_targets) | self._canary_secrets
+        return self.server.secret_names().union(*of_targets) | self._sending_secrets
 
     def target_settings(self, name: str) -> TargetSettings:
         """The settings of a further target by its name; those of the job's own for an empty one."""
         return self.targets[name] if name else self.target
 
     @property
-    def _canary_secrets(self) -> frozenset[str]:
-        return self.canary.secret_names() if self.canary else frozenset()
+    def _sending_secrets(self) -> frozenset[str]:
+        return frozenset[str]().union(*(each.secret_names() for each in (self.canary, self.acknowledge) if each))
 
     @property
     def error_disposition(self) -> Disposition:
@@ -397,6 +407,8 @@ class Job(Settings):
             found += target.warnings()
         if self.canary and isinstance(self.canary.send, BySmtp):
             found += self.canary.send.exposed("canary and what signs in for it")
+        if self.acknowledge and isinstance(self.acknowledge.send, BySmtp):
+            found += self.acknowledge.send.exposed("acknowledgements and what signs in for them")
         for block, handling in self._handling_blocks.items():
             if handling.purge_deleted_at_end_of_session and not handling.mark_as_deleted:
                 found.append(f"{block}.purge_deleted_at_end_of_session has no effect without mark_as_deleted.")

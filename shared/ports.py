@@ -312,11 +312,11 @@ class OpenRequest:
 
 @dataclass(frozen=True, slots=True)
 class PostRequest:
-    """A canary that is to be sent."""
+    """A message of our own that is to be sent."""
 
     #: For the way there by the job's own server: its settings, the secrets, and the deadline.
     opening: OpenRequest
-    #: The ``send`` block of the canary.
+    #: The ``send`` block that says how.
     send: Any
     letter: Letter
 

@@ -12,6 +12,7 @@
         deliver                               idempotent under the message's key
         keep a copy                           of what is to be purged (soft purge)
         ledger: delivered                     before any disposition, always
+        acknowledge                           where the job wants it: once, and by this run or never (acknowledging.py)
         dispose                               read, deleted
         ledger: disposed
       dispose of what was parked
@@ -34,6 +35,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
+from shared.acknowledging import Acknowledging
 from shared.backoff import job_pause, message_pause
 from shared.begin import Services, begin, new_run_id
 from shared.canary import REASON
@@ -127,6 +129,9 @@ class Run:
         self._run_id = lease.record.state.lease_run
         self._tally = Tally(self._run_id, self._record.job_id, self._record.name, trigger, started)
         self._canary = CanaryWatch(lease, services.secrets, services.clock, self._tally.say)
+        self._acknowledging = Acknowledging(
+            services.post, services.secrets, services.clock, self._tally.say, self._hard_deadline
+        )
         #: Entries that the next run would find open. Unknown until the last run's have been read.
         self._open: dict[MessageKey, LedgerEntry] = {}
         self._open_is_known = not self._record.state.unfinished
@@ -163,6 +168,7 @@ class Run:
             self._canary.follow(self._job)
             self._open_target("")
             self._traffic = read_traffic(self._job, self._record.state, self._services.clock())
+            self._acknowledging.follow(self._job, self._traffic)
             self._judge = Judge(self._job, self._look_up, self._services.threads, self._traffic)
             with self._open_mailbox() as mailbox:
                 self._finish_what_was_left(mailbox)
@@ -238,7 +244,9 @@ class Run:
         for fetched in chain(map(self._copy, copied), map(self._or_copy, fetching)):
             self._take_up(mailbox, self._claimed[fetched.ref.key], fetched)
             in_hand += len(fetched.raw.data) if fetched.raw else 0
-            if len(self._deliveries) >= self._batch or in_hand >= _IN_HAND_BYTES:
+            in_full = len(self._deliveries) >= self._batch or in_hand >= _IN_HAND_BYTES
+            # One that is to be acknowledged goes at once, so that a kill costs one acknowledgement and not a batch's.
+            if in_full or self._acknowledging.waiting:
                 self._deliver(mailbox)
                 in_hand = 0
                 if self._deadline.passed:
@@ -291,6 +299,7 @@ class Run:
             self._judgements[entry.key] = judgement
             delivery = Delivery(entry.key, judgement.message, decision, raw.ref.received)
             self._deliveries.append((entry, raw, delivery))
+            self._acknowledging.plan(entry, delivery)
 
     def _seen_before(self, entry: LedgerEntry, message: Message) -> LedgerEntry | None:
         """What to record of a purged message that came back as it was: it has its ticket, and only has to go again."""
@@ -342,19 +351,22 @@ class Run:
             answers = self._apply([delivery for _, _, delivery in deliveries])
         threads: dict[str, dict[str, str]] = {}
         made: dict[MessageKey, Action] = {}
-        counted: list[tuple[Delivery, str, str]] = []
+        counted: list[tuple[Delivery, Delivered, str]] = []
         for (entry, raw, delivery), answer in zip(deliveries, answers, strict=True):
             if isinstance(answer, MessageError):
                 self._fail(entry, answer, raw, delivery.message)
                 continue
             message_id = delivery.message.message_id or ""
             target = self._target_name(entry.key)
-            counted.append((delivery, answer.ticket_id, target))
+            counted.append((delivery, answer, target))
             for name in self._judge.names_of(delivery.message, delivery.decision):
                 threads.setdefault(target, {}).setdefault(name, answer.ticket_id)
             disposition = self._disposition(self._job.success_disposition, raw)
             delivered = entry.deliver(answer, disposition, message_id=message_id, sha256=delivery.message.sha256)
             self._explain(delivered, raw, delivery.message, self._judgements.get(entry.key))
+            if planned := self._acknowledging.sentence(entry.key, answer):
+                why = self._whys[entry.key]
+                self._whys[entry.key] = replace(why, notes=(*why.notes, planned))
             self._settle(delivered, delivery.message, raw)
             made[entry.key] = answer.action
         for target, tickets in threads.items():
@@ -362,8 +374,11 @@ class Run:
             self._judge.remember(tickets, target)
         settled, self._settled = self._settled, []
         self._record_settled(settled, made)
-        for delivery, ticket_id, target in counted:
-            self._judge.settle(delivery.message, delivery.decision, ticket_id, target)
+        for delivery, answer, target in counted:
+            self._judge.settle(delivery.message, delivery.decision, answer.ticket_id, target)
+        for delivery, answer, _ in counted:
+            self._acknowledging.send(delivery, answer)
+        self._acknowledging.forget()
         self._dispose(mailbox, [entry for entry in settled if entry.undisposed])
 
     def _apply(self, deliveries: Sequence[Delivery]) -> list[Delivered | MessageError]:
@@ -506,6 +521,7 @@ class Run:
         claimed, self._claimed = list(self._claimed.values()), {}
         self._deliveries, self._settled, self._copies = [], [], []
         self._judgements, self._whys = {}, {}
+        self._acknowledging.forget()
         if self._traffic:
             self._traffic.give_back()
         if claimed and in_doubt:

@@ -5,6 +5,7 @@ Importing a connector module is cheap by rule: it names its SDK only inside the 
 
 from shared.connectors._reach import Approach, Found
 from shared.connectors._registry import connector_for, connectors
+from shared.connectors._sending import ByAppend, ByGraph
 from shared.connectors._smtp import BySmtp, post_by_smtp
 
-__all__ = ["Approach", "BySmtp", "Found", "connector_for", "connectors", "post_by_smtp"]
+__all__ = ["Approach", "ByAppend", "ByGraph", "BySmtp", "Found", "connector_for", "connectors", "post_by_smtp"]

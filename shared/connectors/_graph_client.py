@@ -8,6 +8,7 @@ four of its requests side by side (https://learn.microsoft.com/graph/throttling-
 """
 
 import asyncio
+import base64
 import io
 import json
 import logging
@@ -68,15 +69,22 @@ class Call:
 
     path: str
     method: str = "GET"
-    body: Mapping[str, Any] | None = None
+    #: What JSON holds, or a message as MIME.
+    body: Mapping[str, Any] | bytes | None = None
     #: Preferences beside the immutable ids.
     prefer: tuple[str, ...] = ()
 
     @property
     def headers(self) -> dict[str, str]:
         """As one request has them, be it by itself or within a batch."""
-        kind = {} if self.body is None else {"Content-Type": "application/json"}
+        type_of_body = "text/plain" if isinstance(self.body, bytes) else "application/json"
+        kind = {} if self.body is None else {"Content-Type": type_of_body}
         return {"Prefer": ", ".join((_IMMUTABLE, *self.prefer)), **kind}
+
+    @property
+    def content(self) -> bytes:
+        """The body as a request by itself has it: MIME goes in base64."""
+        return base64.b64encode(self.body) if isinstance(self.body, bytes) else json.dumps(self.body).encode()
 
 
 class Client:
@@ -178,7 +186,7 @@ class Client:
 
         return self._run(self._judged(doing, stream, _STREAM))
 
-    def send_mail(self, body: Mapping[str, Any]) -> None:
+    def send_mail(self, body: Mapping[str, Any] | bytes) -> None:
         """POST sendMail from the mailbox. Asked once: after a lost answer nobody knows whether it is on its way.
 
         Raises `AuthFailed`, `ConfigInvalid` or `Unavailable`.
@@ -308,7 +316,7 @@ class Client:
         for name, value in call.headers.items():
             info.headers.try_add(name, value)
         if call.body is not None:
-            info.content = json.dumps(call.body).encode()
+            info.content = call.content
         return info
 
     async def _batch(self, calls: Sequence[Call], doing: str) -> list[Answer]:

@@ -75,7 +75,7 @@ class _Session:
         # What is wrong with the CA file is told before anybody is bothered.
         self._context = None if settings.security == "none" else tls_context(settings.ca_file)
         port = settings.effective_port
-        self._line = Line(settings.host, port, deadline, ports=settings.ports, setting="canary.send.host")
+        self._line = Line(settings.host, port, deadline, ports=settings.ports, setting="send.host")
         self.address = self._line.address
 
     def begin(self) -> None:
@@ -153,7 +153,8 @@ class _Session:
     def send(self, letter: Letter) -> None:
         """Hand it over. Once it was taken, the server answers for it."""
         with self._doing("sending"):
-            self._client.sendmail(letter.sender, [letter.recipient], letter.raw())
+            returns = "" if letter.null_sender else letter.sender
+            self._client.sendmail(returns, [letter.recipient], letter.raw())
 
     def close(self) -> None:
         """Say goodbye where that is still possible. Never raises."""
@@ -199,9 +200,8 @@ class _Session:
     def _refused(self, doing: str, code: int, said: bytes | str) -> JobError:
         what = f"{self.address} answered {code} {readable(said)} (while {doing})."
         if 500 <= code < 600:
-            return ConfigInvalid(
-                what, remedy="Check address and sender of the canary, and that this account may send from and to them."
-            )
+            remedy = "Check the address and sender that the job gives, and whether this account may use them."
+            return ConfigInvalid(what, remedy=remedy)
         return Unavailable(what)
 
 

@@ -144,11 +144,21 @@ def post(
     *,
     credential: "Callable[[AnyEntraSignIn, Secrets, CloudName], TokenCredential]" = _credential,
 ) -> None:
-    """See `Connector.post`: sendMail from the mailbox to itself, without a copy in Sent Items.
+    """See `Connector.post`: sendMail from the mailbox, without a copy in Sent Items.
 
     Needs Mail.Send. https://learn.microsoft.com/graph/api/user-sendmail; of header fields Graph takes at most five,
-    whose names begin with ``x-``: https://learn.microsoft.com/graph/api/resources/internetmessageheader.
+    whose names begin with ``x-``: https://learn.microsoft.com/graph/api/resources/internetmessageheader. So what
+    answers another message goes as MIME (https://learn.microsoft.com/graph/outlook-send-mime-message), which leaves a
+    copy in Sent Items.
     """
+    client = _client(request, credential)
+    try:
+        client.send_mail(letter.raw() if letter.answers else _as_json(letter))
+    finally:
+        client.close()
+
+
+def _as_json(letter: Letter) -> dict[str, Any]:
     message: dict[str, Any] = {
         "subject": letter.subject,
         "body": {"contentType": "text", "content": letter.text},
@@ -159,11 +169,7 @@ def post(
     }
     if letter.sender != letter.recipient:
         message["from"] = {"emailAddress": {"address": letter.sender}}
-    client = _client(request, credential)
-    try:
-        client.send_mail({"message": message, "saveToSentItems": False})
-    finally:
-        client.close()
+    return {"message": message, "saveToSentItems": False}
 
 
 CONNECTOR = Connector(

@@ -1,9 +1,13 @@
 """How the Graph simulator reads a message that is to be sent, and what Exchange makes of it."""
 
+import base64
+import binascii
+import email.policy
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import format_datetime
+from email import message_from_bytes
+from email.utils import format_datetime, getaddresses
 from typing import Any
 
 from tests.servers.graph_odata import GraphError
@@ -35,6 +39,21 @@ def written(message: Mapping[str, Any], mailbox: str) -> tuple[str, list[str], b
     ]
     head = "".join(f"{name}: {value}\r\n" for name, value in fields)
     return sender, recipients, f"{head}\r\n{body['content']}".encode()
+
+
+def written_as_mime(body: bytes) -> tuple[str, list[str], bytes]:
+    """The same of a message in base64: https://learn.microsoft.com/graph/outlook-send-mime-message."""
+    try:
+        raw = base64.b64decode(body, validate=True)
+    except binascii.Error as error:
+        raise GraphError(
+            400, "ErrorMimeContentInvalidBase64String", "Invalid base64 string for MIME content."
+        ) from error
+    message = message_from_bytes(raw, policy=email.policy.default)
+    recipients = [address for _, address in getaddresses(message.get_all("To", [])) if address]
+    if not recipients or not all("@" in address for address in recipients):
+        raise GraphError(400, "ErrorInvalidRecipients", "At least one recipient is not valid, .")
+    return getaddresses(message.get_all("From", ["nobody"]))[0][1], recipients, raw
 
 
 def _custom(headers: Any) -> list[tuple[str, str]]:

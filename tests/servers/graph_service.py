@@ -23,7 +23,7 @@ from tests.servers.graph_odata import (
     select_of,
     top_of,
 )
-from tests.servers.graph_sending import written
+from tests.servers.graph_sending import written, written_as_mime
 from tests.servers.graph_store import Folder, Item, Store
 from tests.servers.graph_tokens import Tokens, demand_role
 
@@ -349,13 +349,17 @@ class Service:
 
     def _send_mail(self, store: Store, request: Request) -> Reply:
         """https://learn.microsoft.com/graph/api/user-sendmail: 202, and nothing is said of the delivery."""
+        if request.headers.get("content-type", "").startswith("text/plain"):
+            return self._hand_over(store, *written_as_mime(request.body), saved=True)
         asked = request.json
         if not set(asked) <= {"message", "saveToSentItems"} or not isinstance(asked.get("message"), dict):
             raise GraphError(400, "RequestBodyRead", "The property is not a parameter of the action 'sendMail'.")
         saved = asked.get("saveToSentItems", True)
         if not isinstance(saved, bool):
             raise GraphError(400, "RequestBodyRead", "Cannot convert the literal to the expected type 'Edm.Boolean'.")
-        sender, recipients, raw = written(asked["message"], store.address)
+        return self._hand_over(store, *written(asked["message"], store.address), saved=saved)
+
+    def _hand_over(self, store: Store, sender: str, recipients: list[str], raw: bytes, *, saved: bool) -> Reply:
         if sender.lower() != store.address.lower():
             raise GraphError(
                 403,

@@ -164,7 +164,8 @@ class Submission:
         if "DATA" in self._replies:
             return self._replies["DATA"]
         raw = envelope.original_content or b""
-        mark = f"Return-Path: <{envelope.mail_from or ''}>\r\nReceived: by smtp.example.com; today\r\n".encode()
+        returns = (envelope.mail_from or "").strip("<>")
+        mark = f"Return-Path: <{returns}>\r\nReceived: by smtp.example.com; today\r\n".encode()
         await asyncio.to_thread(self._deliver, mark + raw)
         if self._hangs_up:
             _transport(server).abort()
