@@ -8,7 +8,7 @@ from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 
 from shared.errors import Unavailable
-from shared.storage.faults import storage_faults
+from shared.storage.faults import Answers, storage_faults
 
 if TYPE_CHECKING:
     from azure.storage.blob import ContainerClient, StorageStreamDownloader
@@ -59,29 +59,28 @@ class Container:
 
     def stream(self, path: str, offset: int | None = None, length: int | None = None) -> Iterator[bytes] | None:
         """The blob in chunks, or ``length`` octets of it from ``offset`` on; None where there is no such blob."""
-        answers: list[Any] = []
         with storage_faults(f"reading blob {path}") as heard:
-
-            def keep(answer: Any) -> None:
-                answers.append(answer)
-                heard(answer)
-
             try:
-                found = self._client.download_blob(path, offset=offset, length=length, raw_response_hook=keep)
+                found = self._download(path, heard, offset=offset, length=length)
             except ResourceNotFoundError:
                 return None
+        return _chunks(path, found)
+
+    def _download(
+        self, path: str, heard: Answers, *, offset: int | None = None, length: int | None = None
+    ) -> "StorageStreamDownloader[bytes]":
+        found = self._client.download_blob(path, offset=offset, length=length, raw_response_hook=heard)
         if not found.size:
             # The SDK leaves unread what was answered of an empty blob, and its connection open for ever.
-            for answer in answers:
-                answer.http_response.close()
-        return _chunks(path, found)
+            heard.close()
+        return found
 
     def erase(self, path: str, offset: int, length: int) -> None:
         """Overwrite a part of the blob with zeros; a blob that is not there is no fault."""
         for _ in range(_TRIES):
             with storage_faults(f"erasing a part of blob {path}") as heard:
                 try:
-                    found = self._client.download_blob(path, raw_response_hook=heard)
+                    found = self._download(path, heard)
                     data = bytearray(found.readall())
                     data[offset : offset + length] = bytes(length)
                     self._client.upload_blob(

@@ -10,7 +10,7 @@ from shared.storage.blobs import Container
 
 
 def test_an_empty_blob_leaves_no_connection_open(azurite: Azurite, prefix: str) -> None:
-    """Whether it is read or only looked for; parked messages without bytes have one."""
+    """Whether it is read, only looked for or erased; parked messages without bytes have one."""
     container = Container(lambda: ContainerClient.from_connection_string(azurite.connection_string, f"{prefix}-blobs"))
     container.put("full", b"something")
     container.put("empty", b"")
@@ -20,5 +20,6 @@ def test_an_empty_blob_leaves_no_connection_open(azurite: Azurite, prefix: str) 
         warnings.simplefilter("always")
         assert container.read("empty") == b""
         assert container.stream("empty") is not None
+        container.erase("empty", 0, 0)
         gc.collect()
     assert [str(one.message) for one in told] == []
