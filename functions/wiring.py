@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from shared.storage.audit import TableAudit
     from shared.storage.endings import TableEndings
     from shared.storage.seeds import TableSeeds
+    from shared.storage.table import Table
 
 # The SDKs log every request at INFO, addresses and tokens of pages included; what matters is in our own errors.
 for _chatty in ("azure", "httpx"):
@@ -86,31 +87,33 @@ def vault() -> "SecretStore | None":
     return KeyVaultSecrets(app.key_vault, credential(), utc_now, max_age=app.secret_age)
 
 
+def _table(name: str) -> "Table":
+    from shared.storage.table import Table
+
+    return Table(account().tables().get_table_client(f"{settings().prefix}{name}"))
+
+
 @cache
 def endings() -> "TableEndings":
     """What is known of secrets that end soon."""
     from shared.storage.endings import TableEndings
-    from shared.storage.table import Table
 
-    return TableEndings(Table(account().tables().get_table_client(f"{settings().prefix}jobs")))
+    return TableEndings(_table("jobs"))
 
 
 def seeds() -> "TableSeeds":
     """Which jobs the deployment has brought already."""
     from shared.storage.seeds import TableSeeds
-    from shared.storage.table import Table
 
-    return TableSeeds(Table(account().tables().get_table_client(f"{settings().prefix}jobs")))
+    return TableSeeds(_table("jobs"))
 
 
 @cache
 def audit() -> "TableAudit":
     """Who changed what."""
     from shared.storage.audit import TableAudit
-    from shared.storage.table import Table
 
-    app = settings()
-    return TableAudit(Table(account().tables().get_table_client(f"{app.prefix}audit")), app.audit_days)
+    return TableAudit(_table("audit"), settings().audit_days)
 
 
 @cache
