@@ -28,11 +28,9 @@ Of everything that is deployed, as the packages declare it. `make inventory` wri
 """
 
 
-def _uv(*arguments: str | Path, **options: bool) -> "subprocess.CompletedProcess[str]":
+def _uv(*arguments: str | Path, capture: bool = False, check: bool = True) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "uv", *map(str, arguments)]
-    return subprocess.run(
-        command, cwd=ROOT, text=True, check=options.get("check", True), capture_output=options.get("capture", False)
-    )
+    return subprocess.run(command, cwd=ROOT, text=True, check=check, capture_output=capture)
 
 
 def main() -> int:

@@ -24,7 +24,7 @@ LIBRARIES = Path(".python_packages/lib/site-packages")
 
 _DATE = (2020, 1, 1, 0, 0, 0)
 #: Never imported at work: they are a tenth of what the libraries take.
-_LEFT_OUT = ("*/tests/*", "*/test/*", "*.pyi", "*.pyc", "*/__pycache__/*", "bin/*", "*.so.a")
+_LEFT_OUT = ("*/tests/*", "*/test/*", "*.pyi", "*.pyc", "*/__pycache__/*", "/bin/*")
 
 
 def deployed(root: Path = ROOT) -> list[Path]:
@@ -59,7 +59,7 @@ def build(target: Path, files: Iterable[tuple[Path, Path]]) -> None:
 
 
 def _left_out(path: Path) -> bool:
-    return any(fnmatch.fnmatch(f"/{path.as_posix()}", f"*{one}" if one[0] == "*" else f"/{one}") for one in _LEFT_OUT)
+    return any(fnmatch.fnmatch(f"/{path.as_posix()}", one) for one in _LEFT_OUT)
 
 
 def _sizes(files: Iterable[Path], place: Path) -> list[tuple[str, int]]:
