@@ -176,6 +176,15 @@ module access 'modules/access.bicep' = {
   }
 }
 
+// Every identity that the app may sign in with, and where it goes out; both kinds of site take them.
+var identityIds = ownMailboxIdentity ? [
+  identity.outputs.identityId
+  mailboxIdentity.outputs.identityId
+] : [
+  identity.outputs.identityId
+]
+var appSubnetId = private ? network.outputs.appSubnetId : ''
+
 var siteName = '${name}-${suffix}'
 
 // Each is written down, with its meaning, in docs/operations.md; a test holds this list to what the code reads.
@@ -206,16 +215,11 @@ module flexSite 'modules/site-flex.bicep' = if (plan == 'flex') {
     name: siteName
     location: location
     tags: tags
-    identityIds: ownMailboxIdentity ? [
-      identity.outputs.identityId
-      mailboxIdentity.outputs.identityId
-    ] : [
-      identity.outputs.identityId
-    ]
+    identityIds: identityIds
     appIdentityId: identity.outputs.identityId
     packageContainerUri: storage.outputs.packageContainerUri
     settings: settings
-    subnetId: private ? network.outputs.appSubnetId : ''
+    subnetId: appSubnetId
     instanceMemoryMB: instanceMemoryMB
     maximumInstances: maximumInstances
     pythonVersion: pythonVersion
@@ -232,16 +236,11 @@ module premiumSite 'modules/site-premium.bicep' = if (plan == 'premium') {
     name: siteName
     location: location
     tags: tags
-    identityIds: ownMailboxIdentity ? [
-      identity.outputs.identityId
-      mailboxIdentity.outputs.identityId
-    ] : [
-      identity.outputs.identityId
-    ]
+    identityIds: identityIds
     appIdentityId: identity.outputs.identityId
     packageContainerUri: storage.outputs.packageContainerUri
     settings: settings
-    subnetId: private ? network.outputs.appSubnetId : ''
+    subnetId: appSubnetId
     maximumInstances: maximumInstances
     pythonVersion: pythonVersion
   }

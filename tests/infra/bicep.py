@@ -40,8 +40,6 @@ class Declared:
     existing: bool
     node: Node
     body: dict[str, Any]
-    condition: str = ""
-    loop: str = ""
     parent: "Declared | None" = None
 
     @property
@@ -258,13 +256,8 @@ def _resource(found: Bicep, node: Node, parent: Declared | None) -> None:
 def _declared(node: Node, parent: Declared | None) -> Declared:
     symbol, what, *_ = node.named_children
     last = node.named_children[-1]
-    condition, loop = "", ""
-    if last.type == "for_statement":
-        loop = _text(last.named_children[1])
-    if last.type == "if_statement":
-        condition = _text(last.named_children[0])
     body = value(last)
     if isinstance(body, list):
         body = body[0]
     existing = any(child.type == "existing" for child in node.children)
-    return Declared(_text(symbol), _text(what).strip("'"), existing, node, body, condition, loop, parent)
+    return Declared(_text(symbol), _text(what).strip("'"), existing, node, body, parent)
