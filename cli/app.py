@@ -20,6 +20,7 @@ from cli.faults import CommandFault, Exit
 #: A request that asks the mail server may take half a minute; nothing takes longer than the platform lets it.
 _TIMEOUT = httpx.Timeout(230, connect=20)
 _TRIES = 4
+_NOT_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout)
 
 
 class App:
@@ -40,20 +41,22 @@ class App:
     ) -> httpx.Response:
         """Answers below 400. Raises `CommandFault` with the app's own words otherwise.
 
-        What the app or the network is short of for a moment is tried again; nothing here is harmful to ask twice.
+        What surely was not done is tried again: a connection that could not be made, and what the app was short of
+        for a moment (503). A question is also asked again when its answer got lost; a change never, since it may have
+        been made: asked twice, it would start two runs, or be refused as somebody else's.
         """
         for left in reversed(range(_TRIES)):
             try:
                 answer = self._client.request(method, path, headers=dict(headers or {}), **request)
             except httpx.TransportError as fault:
-                if left:
+                if left and (method == "GET" or isinstance(fault, _NOT_CONNECTED)):
                     time.sleep(1)
                     continue
                 raise CommandFault(
                     f"{self._client.base_url} does not answer: {str(fault) or type(fault).__name__}."
                 ) from fault
             if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE and left:
-                time.sleep(min(float(answer.headers.get("Retry-After", "2")), 30))
+                time.sleep(pause_of(answer.headers))
                 continue
             if answer.is_error:
                 raise _refusal(answer)
@@ -73,6 +76,12 @@ class App:
             cursor = page.get("next")
             if not cursor:
                 return
+
+
+def pause_of(headers: Mapping[str, str]) -> int:
+    """How long to stay away, in seconds: what ``Retry-After`` says, 30 at most; 2 where it says no number of them."""
+    said = headers.get("Retry-After", "")
+    return min(int(said), 30) if said.isdigit() else 2
 
 
 def job_path(job_id: str, *parts: str) -> str:

@@ -3,13 +3,17 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from socketserver import BaseRequestHandler, ThreadingTCPServer
 from typing import Any
 
 import pytest
 import yaml
 
+from cli.app import pause_of
 from tests.api.world import World
 from tests.cli.conftest import Said
 
@@ -166,3 +170,38 @@ def test_a_refusal_is_a_sentence_on_stderr() -> None:
     )
     assert (found.returncode, found.stdout) == (1, "")
     assert found.stderr == "nowhere: there is no such folder.\n"
+
+
+@contextmanager
+def silent_app() -> Iterator[tuple[str, list[str]]]:
+    """An app that hangs up without an answer, and the first lines of what it was asked."""
+    asked: list[str] = []
+
+    class Handler(BaseRequestHandler):
+        def handle(self) -> None:
+            asked.append(self.request.recv(65_536).decode().partition("\r\n")[0])
+
+    with ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}", asked
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_what_may_have_been_done_is_not_asked_twice(mailconnector: Command) -> None:
+    """The answer got lost: a second run, or a refusal of our own change, would be wrong."""
+    with silent_app() as (url, asked):
+        found = mailconnector("run", "support", "--url", url)
+    assert (found.code, asked) == (1, ["POST /api/jobs/support/run HTTP/1.1"])
+    assert "does not answer" in found.fault
+
+
+@pytest.mark.parametrize("header", ["Fri, 31 Dec 1999 23:59:59 GMT", "soon", ""])
+def test_a_pause_that_is_no_number_of_seconds(header: str) -> None:
+    """Proxies say dates (RFC 9110 section 10.2.3); the app itself says seconds."""
+    assert pause_of({"Retry-After": header}) == pause_of({}) == 2
+    assert pause_of({"Retry-After": "7"}) == 7
+    assert pause_of({"Retry-After": "3600"}) == 30
