@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Self
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from azure.keyvault.secrets._shared import http_challenge_cache
 
 from tests.servers.entra import Entra, https_server
 from tests.servers.tls import HOST, Authority
@@ -256,6 +257,8 @@ class _Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def key_vault(entra: Entra, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KeyVault]:
     """A vault of the test's own, and a process that has an identity which may do everything in it."""
+    # The SDK remembers challenges by host and port for the whole process, and ports come again.
+    http_challenge_cache.clear()
     with KeyVault(entra, tmp_path / "vault") as server:
         both = tmp_path / "vault" / "both.pem"
         both.write_text(server.ca_file.read_text() + Path(str(entra.cloud.ca_file)).read_text())
